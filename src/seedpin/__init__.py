@@ -1,0 +1,83 @@
+"""Seed-pinned regression testing of generative models.
+
+Importing this package imports nothing heavy: names below load their module on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seedpin.clip.adapt import as_clip as as_clip
+    from seedpin.clip.clip import Clip as Clip
+    from seedpin.environment.device import DeviceClass as DeviceClass
+    from seedpin.environment.device import device_class as device_class
+    from seedpin.environment.fingerprint import Environment as Environment
+    from seedpin.errors import GoldenMismatch as GoldenMismatch
+    from seedpin.errors import SeedpinError as SeedpinError
+    from seedpin.errors import SeedpinWarning as SeedpinWarning
+    from seedpin.pinning.model import SeededModel as SeededModel
+    from seedpin.pinning.model import seeded_model as seeded_model
+    from seedpin.pinning.pin import Pin as Pin
+    from seedpin.pinning.pin import current_pin as current_pin
+    from seedpin.pinning.pin import pin as pin
+    from seedpin.pinning.pin import unpinned as unpinned
+    from seedpin.pinning.pin import worker_init_fn as worker_init_fn
+    from seedpin.pinning.sources import register_source as register_source
+    from seedpin.trace.recorder import mark as mark
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Clip": "seedpin.clip.clip",
+    "DeviceClass": "seedpin.environment.device",
+    "Environment": "seedpin.environment.fingerprint",
+    "GoldenMismatch": "seedpin.errors",
+    "Pin": "seedpin.pinning.pin",
+    "SeededModel": "seedpin.pinning.model",
+    "SeedpinError": "seedpin.errors",
+    "SeedpinWarning": "seedpin.errors",
+    "as_clip": "seedpin.clip.adapt",
+    "current_pin": "seedpin.pinning.pin",
+    "device_class": "seedpin.environment.device",
+    "mark": "seedpin.trace.recorder",
+    "pin": "seedpin.pinning.pin",
+    "register_source": "seedpin.pinning.sources",
+    "seeded_model": "seedpin.pinning.model",
+    "unpinned": "seedpin.pinning.pin",
+    "worker_init_fn": "seedpin.pinning.pin",
+}
+
+__all__ = [
+    "Clip",
+    "DeviceClass",
+    "Environment",
+    "GoldenMismatch",
+    "Pin",
+    "SeededModel",
+    "SeedpinError",
+    "SeedpinWarning",
+    "__version__",
+    "as_clip",
+    "current_pin",
+    "device_class",
+    "mark",
+    "pin",
+    "register_source",
+    "seeded_model",
+    "unpinned",
+    "worker_init_fn",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'seedpin' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

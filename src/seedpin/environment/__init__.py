@@ -1,0 +1,1 @@
+"""The device class and the environment: under which hardware and software bits are expected to repeat."""

@@ -1,0 +1,133 @@
+"""Settings that are in force right now: read inside a pin, because the pin changes them.
+
+Each reader gives ``{key: (value, whether it moves bits)}``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+Found = dict[str, tuple[str, bool]]
+
+UNSET = "unset"
+
+# Measured on CPU: benchmarks/cpu_bits.py, and for the last two np.exp, np.log, np.power and float32 matmul.
+# oneDNN's and ATen's limits matter on accelerators too: noise is often drawn on the CPU.
+_CPU_VARIABLES = (
+    "ATEN_CPU_CAPABILITY",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "NPY_DISABLE_CPU_FEATURES",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+)
+_CUDA_VARIABLES = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "DISABLE_ADDMM_CUDA_LT",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+)
+_INDUCTOR_FLAGS = ("deterministic", "emulate_precision_casts", "fallback_random", "freezing", "max_autotune")
+
+
+def variables(kind: str, environ: Mapping[str, str] = os.environ) -> Found:
+    """Environment variables that the libraries read, with the value ``unset`` where they are not set."""
+    found: Found = {}
+    for name in _CPU_VARIABLES + (_CUDA_VARIABLES if kind == "cuda" else ()):
+        value = environ.get(name)
+        if name == "ONEDNN_MAX_CPU_ISA":
+            value = value or environ.get("DNNL_MAX_CPU_ISA")
+        found[name] = (value or UNSET, True)
+    # tox and others set a new one per run, so it would excuse every change; it is shown, no more.
+    found["PYTHONHASHSEED"] = (environ.get("PYTHONHASHSEED") or UNSET, False)
+    return found
+
+
+def torch_settings(kind: str) -> Found:
+    """Switches of torch that can move bits on a device of ``kind``."""
+    import torch
+
+    deterministic = "off"
+    if torch.are_deterministic_algorithms_enabled():
+        deterministic = "warn" if torch.is_deterministic_algorithms_warn_only_enabled() else "error"
+    found: Found = {
+        "cpu_capability": (torch.backends.cpu.get_cpu_capability(), True),
+        "default_dtype": (str(torch.get_default_dtype()).removeprefix("torch."), True),
+        "deterministic": (deterministic, True),
+        "interop_threads": (str(torch.get_num_interop_threads()), False),
+        "sdpa": (_sdpa(kind), True),
+        "threads": (str(torch.get_num_threads()), kind == "cpu"),
+    }
+    if kind == "cpu":
+        found["matmul_precision"] = (_precision("mkldnn", "matmul"), True)
+        found["onednn_enabled"] = (_read(torch.backends.mkldnn, "enabled"), True)
+    if kind == "cuda":
+        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+        found |= {
+            "matmul_precision": (_precision("cuda", "matmul"), True),
+            "conv_precision": (_precision("cudnn", "conv"), True),
+            "cudnn_benchmark": (_read(cudnn, "benchmark"), True),
+            "cudnn_deterministic": (_read(cudnn, "deterministic"), True),
+            "cudnn_enabled": (_read(cudnn, "enabled"), True),
+            "bf16_reduction": (_read(matmul, "allow_bf16_reduced_precision_reduction"), True),
+            "fp16_reduction": (_read(matmul, "allow_fp16_reduced_precision_reduction"), True),
+            "blas_library": (_call(torch.backends.cuda, "preferred_blas_library"), True),
+        }
+    return found | _inductor()
+
+
+def _sdpa(kind: str) -> str:
+    """The attention back ends that are switched on; CPU attention heeds flash and math only."""
+    import torch
+
+    names = ("flash", "math") if kind == "cpu" else ("cudnn", "flash", "math", "mem_efficient")
+    readers = {name: getattr(torch.backends.cuda, f"{name}_sdp_enabled", None) for name in names}
+    return " ".join(name for name, read in readers.items() if read is not None and read()) or "none"
+
+
+def _precision(backend: str, op: str) -> str:
+    """How float32 products are computed: ``ieee``, ``tf32``, ``bf16``, ... of ``backend`` and ``op``.
+
+    The old getters raise once the fp32_precision API of torch 2.9 was used, so they are asked only where
+    that API is absent. ``none`` inherits from the back end, then from the generic setting.
+    """
+    import torch
+
+    parent = getattr(torch.backends, backend)
+    for owner in (getattr(parent, op, None), parent, torch.backends):
+        value = _read(owner, "fp32_precision")
+        if value not in ("none", "unknown"):
+            return value
+    if hasattr(torch.backends, "fp32_precision"):
+        return "ieee"  # every level inherits: the default
+    if backend == "cudnn":
+        return "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"
+    words = {"highest": "ieee", "high": "tf32", "medium": "bf16"}
+    return words.get(torch.get_float32_matmul_precision(), "unknown")
+
+
+def _inductor() -> Found:
+    """Flags of the compiler, where it was imported: until then they cannot matter."""
+    config = sys.modules.get("torch._inductor.config")
+    if config is None:
+        return {}
+    flags = {f"inductor_{name}": _read(config, name) for name in _INDUCTOR_FLAGS}
+    return {key: (value, True) for key, value in flags.items() if value != "unknown"}
+
+
+def _read(owner: Any, name: str) -> str:
+    """An attribute as text; ``unknown`` where it is absent or cannot be read."""
+    try:
+        return str(getattr(owner, name))
+    except (AttributeError, RuntimeError, AssertionError):
+        return "unknown"
+
+
+def _call(owner: Any, name: str) -> str:
+    try:
+        return str(getattr(owner, name)())
+    except (AttributeError, RuntimeError, AssertionError):
+        return "unknown"

@@ -1,0 +1,112 @@
+"""Operations that torch says have no deterministic implementation: errors when strict, records when not."""
+
+from __future__ import annotations
+
+import re
+import traceback
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from seedpin.errors import NondeterministicOpError, NondeterministicOpWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+_NO_IMPLEMENTATION = "does not have a deterministic implementation"
+_CUBLAS = "because it uses CuBLAS"
+_TORCH_FOLDER = str(Path(torch.__file__).parent)
+_OWN_FOLDER = str(Path(__file__).parent)
+
+
+@dataclass(frozen=True, slots=True)
+class NondeterministicOp:
+    """One operation that ran without a deterministic implementation, and where Python called it."""
+
+    op: str
+    message: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.op} at {self.file}:{self.line}"
+
+
+def _op_in(message: str) -> str | None:
+    """The operation that torch's message is about; None if it is about something else."""
+    if _CUBLAS in message:
+        return "a cuBLAS operation"
+    found = re.search(rf"(\S+) {_NO_IMPLEMENTATION}", message)
+    return found.group(1) if found else None
+
+
+def error_from(error: RuntimeError, *, seed: int) -> NondeterministicOpError | None:
+    """The named error for torch's own; None if ``error`` has another cause."""
+    op = _op_in(str(error))
+    if op is None:
+        return None
+    hint = (
+        'replace the operation; or collect such operations with level="warn" '
+        '(@pytest.mark.seed(..., level="warn"), --seedpin-level=warn), and declare a tolerance if bits differ'
+    )
+    if _CUBLAS in str(error):
+        hint = "set CUBLAS_WORKSPACE_CONFIG=:4096:8 before CUDA starts (the plugin does so when it loads)"
+    return NondeterministicOpError(
+        f"{op} has no deterministic implementation, and ran under a strict pin (seed {seed})"
+        f"{_where(error.__traceback__)}",
+        hint=hint,
+    )
+
+
+def _where(tb: TracebackType | None) -> str:
+    frames = [
+        frame
+        for frame in traceback.extract_tb(tb)
+        if not frame.filename.startswith((_TORCH_FOLDER, _OWN_FOLDER))
+    ]
+    return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+@contextmanager
+def collecting(found: list[NondeterministicOp]) -> Iterator[None]:
+    """Put torch's warnings about such operations into ``found``; all others go where they went."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", message=rf".*({_NO_IMPLEMENTATION}|{_CUBLAS})")
+        forward: Any = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: Any = None,
+            line: str | None = None,
+        ) -> None:
+            op = _op_in(str(message))
+            if op is None:
+                forward(message, category, filename, lineno, file, line)
+            else:
+                found.append(NondeterministicOp(op, str(message), filename, lineno))
+
+        warnings.showwarning = show
+        yield
+
+
+def warn_about(found: list[NondeterministicOp], *, seed: int) -> None:
+    """One warning for all of ``found``; none if it is empty."""
+    if not found:
+        return
+    places = list(dict.fromkeys(map(str, found)))
+    listed = ", ".join(places[:5]) + (f" and {len(places) - 5} more" if len(places) > 5 else "")
+    warnings.warn(
+        f"{len(places)} operation(s) without a deterministic implementation ran under a pin of level 'warn' "
+        f"(seed {seed}): {listed}. Their bits may differ from run to run: replace them, or declare a "
+        f"tolerance.",
+        NondeterministicOpWarning,
+        stacklevel=4,  # past the pin and contextlib, to the end of the user's block
+    )

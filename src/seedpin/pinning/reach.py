@@ -1,0 +1,139 @@
+"""What lies below an object: modules and generators in its attributes, dicts, lists and closures."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import random
+import types
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_LIMIT = 200_000  # objects looked at; a pipeline of 2,000 modules has some 40,000
+_ATOMS = (str, bytes, bytearray, int, float, complex, type(None), type, types.ModuleType)
+_LEAVES = (*_ATOMS, torch.Tensor, np.ndarray, np.generic, torch.dtype, torch.device, torch.Size)
+_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+# Hooks, parameters and flags of every module: nothing to find there, and most of the time to look.
+_OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"_modules"}
+_NAMELESS = frozenset({"_modules", "_orig_mod"})
+
+
+def modules_below(root: Any) -> dict[str, nn.Module]:
+    """Every ``nn.Module`` that ``root`` reaches, once, by its shortest path ("" is ``root`` itself).
+
+    A compiled module stands for the one that it wraps, under the same path.
+    """
+    found: dict[str, nn.Module] = {}
+    for path, value in _walk(root):
+        if isinstance(value, nn.Module):
+            found.setdefault(path, value)
+    return found
+
+
+def generators_below(roots: Iterable[Any]) -> list[Any]:
+    """Every generator object (torch, NumPy, Python) that ``roots`` reach, once."""
+    return [found for _path, found in _walk(list(roots)) if is_generator(found)]
+
+
+def is_generator(value: Any) -> TypeGuard[Any]:
+    return isinstance(value, _GENERATORS) and not isinstance(value, random.SystemRandom)
+
+
+def _walk(root: Any) -> Iterator[tuple[str, Any]]:
+    """``root`` and what it holds, breadth first, each object once, at most ``_LIMIT``; runs no user code."""
+    queue: deque[tuple[str, Any]] = deque([("", root)])
+    seen = {id(root)}
+    while queue and len(seen) < _LIMIT:
+        path, current = queue.popleft()
+        yield path, current
+        for name, child in _children(current):
+            if isinstance(child, _LEAVES) or id(child) in seen:
+                continue
+            seen.add(id(child))
+            queue.append((path if name in _NAMELESS else f"{path}.{name}" if path else name, child))
+
+
+def _children(owner: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(owner, dict):
+        if not _only_atoms(owner.values()):
+            yield from ((str(key), value) for key, value in list(owner.items()))
+    elif isinstance(owner, (list, tuple, set, frozenset, deque)):
+        if not _only_atoms(owner):
+            yield from ((str(index), value) for index, value in enumerate(list(owner)))
+    elif isinstance(owner, functools.partial):
+        yield from (("func", owner.func), ("args", owner.args), ("keywords", owner.keywords))
+    elif isinstance(owner, types.MethodType):
+        yield "self", owner.__self__
+    elif isinstance(owner, types.FunctionType):
+        yield from _captured(owner)
+    elif not isinstance(owner, _GENERATORS):
+        attributes = getattr(type(owner), "__dict__", {}).get("__dict__")
+        held = _own_dict(owner) if attributes is not None or hasattr(owner, "__dict__") else {}
+        skipped = _OF_EVERY_MODULE if isinstance(owner, nn.Module) else ()
+        yield from [item for item in held.items() if item[0] not in skipped]
+
+
+def _own_dict(owner: Any) -> dict[str, Any]:
+    # Not vars(): a class may define __dict__ or __getattr__ in surprising ways.
+    try:
+        held = object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def _captured(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """What a function closes over, and the modules and generators among the globals that it names."""
+    try:
+        closed = inspect.getclosurevars(function)
+    except (TypeError, ValueError):
+        return
+    yield from closed.nonlocals.items()
+    for name, value in closed.globals.items():
+        if isinstance(value, nn.Module) or is_generator(value):
+            yield name, value
+
+
+def _only_atoms(values: Any) -> bool:
+    """Whether a large container (a vocabulary, say) can be passed over after a look at its beginning."""
+    if len(values) < 1000:
+        return False
+    return all(isinstance(value, _ATOMS) for value, _ in zip(values, range(8), strict=False))
+
+
+@contextmanager
+def generators_kept(generators: list[Any]) -> Iterator[None]:
+    """Give every generator back the state that it has now, at the end of the block."""
+    states = [(generator, _state_of(generator)) for generator in generators]
+    try:
+        yield
+    finally:
+        for generator, state in states:
+            _put_state(generator, state)
+
+
+def _state_of(generator: Any) -> Any:
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    if isinstance(generator, np.random.RandomState):
+        return generator.get_state(legacy=False)
+    if isinstance(generator, random.Random):
+        return generator.getstate()
+    return generator.get_state()
+
+
+def _put_state(generator: Any, state: Any) -> None:
+    if isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    elif isinstance(generator, random.Random):
+        generator.setstate(state)
+    else:
+        generator.set_state(state)

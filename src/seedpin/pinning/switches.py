@@ -1,0 +1,311 @@
+"""Determinism switches: one table of what a pin of level ``strict`` or ``warn`` sets, and why."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from seedpin.errors import AutotuneError
+from seedpin.pinning import fp32
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+SWITCH_LEVELS = ("strict", "warn")
+INDUCTOR = "torch._inductor.config"
+DYNAMO = "torch._dynamo.config"
+STANCE = "torch._dynamo.eval_frame"
+LATE_MODULES = frozenset({INDUCTOR, DYNAMO, STANCE})
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One setting of the process.
+
+    ``strict`` and ``warn`` turn the value found into the value held under a pin of that level.
+    ``module`` is what must be imported already for the switch to exist.
+    """
+
+    name: str
+    why: str
+    read: Callable[[], Any]
+    write: Callable[[Any], None]
+    strict: Callable[[Any], Any]
+    warn: Callable[[Any], Any]
+    available: Callable[[], bool]
+    module: str = ""
+
+    def held(self, level: str, found: Any) -> Any:
+        return self.strict(found) if level == "strict" else self.warn(found)
+
+
+def keep(found: Any) -> Any:
+    """Leave the user's choice, but put it back if the model changes it."""
+    return found
+
+
+def _to(value: Any) -> Callable[[Any], Any]:
+    return lambda _found: value
+
+
+def _switch(
+    name: str,
+    why: str,
+    read: Callable[[], Any],
+    write: Callable[[Any], Any],
+    held: Callable[[Any], Any],
+    *,
+    warn: Callable[[Any], Any] | None = None,
+    available: bool = True,
+) -> Switch:
+    return Switch(name, why, read, write, held, warn or held, lambda: available)
+
+
+def _attribute(
+    name: str, why: str, owner: Any, attribute: str, held: Callable[[Any], Any], *, available: bool = True
+) -> Switch:
+    """A switch that is a plain attribute of a torch module; absent in some releases."""
+    return _switch(
+        name,
+        why,
+        partial(getattr, owner, attribute),
+        partial(setattr, owner, attribute),
+        held,
+        available=available and hasattr(owner, attribute),
+    )
+
+
+def _late(name: str, why: str, module: str, held: Callable[[Any], Any]) -> Switch:
+    """A setting of torch's compiler, which may be imported only later."""
+    attribute = name.rpartition(".")[2]
+    return Switch(
+        name,
+        why,
+        lambda: getattr(sys.modules[module], attribute),
+        lambda value: setattr(sys.modules[module], attribute, value),
+        held,
+        held,
+        lambda: hasattr(sys.modules.get(module), attribute),
+        module,
+    )
+
+
+def _reduction(kind: str) -> Switch:
+    """Reduced-precision accumulation of half types in cuBLAS; newer torch has a second flag, for split-K."""
+    name = f"allow_{kind}_reduced_precision_reduction"
+    matmul = torch.backends.cuda.matmul
+    has_split_k = hasattr(matmul, f"{name}_split_k")
+
+    def read() -> Any:
+        allowed = getattr(matmul, name)
+        return (allowed, getattr(matmul, f"{name}_split_k")) if has_split_k else allowed
+
+    return _switch(
+        f"matmul.{name}",
+        f"cuBLAS may add up {kind} products in {kind}, in an order that depends on shape and device",
+        read,
+        partial(setattr, matmul, name),
+        _to((False, True) if has_split_k else False),
+    )
+
+
+def _stance_name(stance: Any) -> str:
+    return str(getattr(stance, "stance", "default"))
+
+
+def _held_stance(stance: Any) -> Any:
+    # These take the compiled or the eager path by what was called before; others are the user's choice.
+    by_history = ("eager_on_recompile", "eager_then_compile", "aot_eager_then_compile")
+    return type(stance)() if _stance_name(stance) in by_history else stance
+
+
+_cuda = torch.backends.cuda
+_cudnn = torch.backends.cudnn
+_SDPA_WHY = "its forward pass is deterministic, so the choice is the user's; which one ran moves bits"
+
+SWITCHES: tuple[Switch, ...] = (
+    _switch(
+        "deterministic_algorithms",
+        "operations run deterministically; one that cannot raises (strict) or warns (warn)",
+        # Not use_deterministic_algorithms: it imports the compiler, 1.5 s; inductor has its own rows below.
+        torch.get_deterministic_debug_mode,
+        torch.set_deterministic_debug_mode,
+        _to(2),
+        warn=_to(1),
+    ),
+    _attribute(
+        "fill_uninitialized_memory",
+        "torch.empty gives the same values each time, so that reading it by mistake repeats",
+        torch.utils.deterministic,
+        "fill_uninitialized_memory",
+        _to(True),
+    ),
+    _switch(
+        "num_threads",
+        "sums are split by the number of threads on CPU; only one thread gives the same split everywhere",
+        torch.get_num_threads,
+        torch.set_num_threads,
+        _to(1),
+    ),
+    _attribute(
+        "mkldnn.deterministic",
+        "oneDNN avoids kernels that are not",
+        torch.backends.mkldnn,
+        "deterministic",
+        _to(True),
+    ),
+    _attribute(
+        "cudnn.deterministic", "cuDNN avoids algorithms that use atomics", _cudnn, "deterministic", _to(True)
+    ),
+    _attribute(
+        "cudnn.benchmark",
+        "cuDNN would choose convolutions by a race, anew in each process",
+        _cudnn,
+        "benchmark",
+        _to(False),
+    ),
+    _switch(
+        "float32_precision",
+        "TF32 and bfloat16 shortcuts round float32 inputs, on some devices only",
+        fp32.read,
+        fp32.write,
+        fp32.pinned,
+    ),
+    _reduction("fp16"),
+    _reduction("bf16"),
+    _attribute(
+        "matmul.allow_fp16_accumulation",
+        "fp16 sums overflow and round by order",
+        _cuda.matmul,
+        "allow_fp16_accumulation",
+        _to(False),
+        available=hasattr(torch._C, "_get_cublas_allow_fp16_accumulation"),
+    ),
+    _switch(
+        "sdpa.cudnn",
+        "cuDNN's attention picks its kernel at run time",
+        getattr(_cuda, "cudnn_sdp_enabled", bool),
+        getattr(_cuda, "enable_cudnn_sdp", bool),
+        _to(False),
+        available=hasattr(_cuda, "cudnn_sdp_enabled"),
+    ),
+    _switch("sdpa.flash", _SDPA_WHY, _cuda.flash_sdp_enabled, _cuda.enable_flash_sdp, keep),
+    _switch(
+        "sdpa.mem_efficient", _SDPA_WHY, _cuda.mem_efficient_sdp_enabled, _cuda.enable_mem_efficient_sdp, keep
+    ),
+    _switch("sdpa.math", _SDPA_WHY, _cuda.math_sdp_enabled, _cuda.enable_math_sdp, keep),
+    _switch(
+        "sdpa.math_reduced_precision",
+        "attention in plain operations would add up half types in half precision",
+        getattr(_cuda, "fp16_bf16_reduction_math_sdp_allowed", bool),
+        getattr(_cuda, "allow_fp16_bf16_reduction_math_sdp", bool),
+        _to(False),
+        available=hasattr(_cuda, "fp16_bf16_reduction_math_sdp_allowed"),
+    ),
+    _late("inductor.deterministic", "compiled code is not chosen by on-device timing", INDUCTOR, _to(True)),
+    _late(
+        "inductor.fallback_random",
+        "compiled randn and dropout draw what eager ones draw",
+        INDUCTOR,
+        _to(True),
+    ),
+    _late(
+        "dynamo.automatic_dynamic_shapes",
+        "the kernel for one shape would depend on the shapes seen before",
+        DYNAMO,
+        _to(False),
+    ),
+    Switch(
+        "compiler.stance",
+        "stances that fall back to eager make the result depend on earlier calls",
+        lambda: sys.modules[STANCE]._stance,
+        lambda stance: sys.modules[STANCE]._set_stance(stance),
+        _held_stance,
+        _held_stance,
+        lambda: hasattr(sys.modules.get(STANCE), "_set_stance"),
+        STANCE,
+    ),
+)
+
+
+def available() -> list[Switch]:
+    return [switch for switch in SWITCHES if switch.available()]
+
+
+def snapshot() -> dict[str, Any]:
+    """The value of every switch that exists now, by name."""
+    return {switch.name: switch.read() for switch in available()}
+
+
+def apply(level: str, found: Mapping[str, Any]) -> None:
+    """Set every switch in ``found`` to what ``level`` holds; one that is right already is not touched."""
+    for switch in available():
+        if switch.name in found:
+            held = switch.held(level, found[switch.name])
+            if held != found[switch.name]:
+                switch.write(held)
+
+
+def restore(values: Mapping[str, Any]) -> list[str]:
+    """Write every value back; what failed is returned in words, and stops nothing."""
+    failures = []
+    for switch in available():
+        if switch.name not in values:
+            continue
+        try:
+            # Writing is not always free (the compiler drops caches), reading always is.
+            if switch.read() != values[switch.name]:
+                switch.write(values[switch.name])
+        except Exception as error:
+            failures.append(f"switch {switch.name}: {type(error).__name__}: {error}")
+    return failures
+
+
+def describe() -> dict[str, str]:
+    """Every switch that exists now with its value in words, for a record of the environment."""
+    return {
+        switch.name: _stance_name(value) if switch.module == STANCE else str(value)
+        for switch, value in ((switch, switch.read()) for switch in available())
+    }
+
+
+_AUTOTUNE = ("max_autotune", "max_autotune_gemm", "max_autotune_pointwise")
+
+
+def refuse_autotune(modules: Iterable[Any] = ()) -> None:
+    """Raise AutotuneError where max-autotune is on for all compiled code or for one of ``modules``.
+
+    It chooses kernels by a race, and the winner may differ from run to run.
+    """
+    config = sys.modules.get(INDUCTOR)
+    for name in _AUTOTUNE:
+        variable = f"TORCHINDUCTOR_{name.upper()}"
+        if config is None and os.environ.get(variable) == "1":
+            raise _autotune_error(f"{variable}=1 is set", f"unset {variable}")
+        if config is not None and getattr(config, name, False):
+            raise _autotune_error(
+                f"torch._inductor.config.{name} is on", f"set it to False (or unset {variable})"
+            )
+    for module in modules:
+        get_config = getattr(module, "get_compiler_config", None)
+        get_config = get_config or getattr(
+            getattr(module, "_compiled_call_impl", None), "get_compiler_config", None
+        )
+        settings = get_config() if callable(get_config) else None
+        if settings and any(settings.get(name) for name in _AUTOTUNE):
+            name = type(getattr(module, "_orig_mod", module)).__name__
+            raise _autotune_error(
+                f"{name} is compiled with max-autotune", "compile it without mode='max-autotune'"
+            )
+
+
+def _autotune_error(what: str, change: str) -> AutotuneError:
+    return AutotuneError(
+        f"{what}: its kernels are chosen by a race, so two runs may give different bits",
+        hint=f'{change}, or pin with level="warn" (--seedpin-level=warn)',
+    )
