@@ -1,0 +1,1 @@
+"""From whatever a model gives to frames: one array, its digests, and a lossless file."""

@@ -1,0 +1,262 @@
+"""Lossless golden files: a clip or named tensors to bytes and back, bit for bit.
+
+    8-bit, one frame      webp   one lossless WebP image
+    8-bit, more frames    zip    0000.webp, 0001.webp, ... stored
+    all other             zip    0000.npy, 0001.npy, ... deflated, each the byte planes of a frame:
+                                 uint8 of shape (itemsize, H, W, C), least significant byte first
+
+Planes rather than values, because the exponents of neighbouring floats are alike and their last bits are
+not: smooth float32 frames deflate to 72 % rather than 87 %, in half the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seedpin.clip.archive import pack, unpack
+from seedpin.clip.clip import CHANNELS, DTYPES, Clip, ranges_of
+from seedpin.clip.webp import LARGEST_SIDE, decode_webp, encode_webp
+from seedpin.errors import (
+    DamagedGoldenError,
+    EmptyClipError,
+    GoldenError,
+    SeedpinError,
+    UnsupportedClipError,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+LARGEST_CLIP = 1 << 35
+"""Bytes of pixels that decode() fills at most (32 GiB), whatever a manifest says."""
+
+_LFS = b"version https://git-lfs.github.com/spec/v1"
+_RESTORE = "restore the file from version control, or write the golden anew with pytest --update-golden=all"
+
+
+def encode(clip: Clip) -> tuple[str, bytes]:
+    """Extension (without dot) and bytes of ``clip``; the same frames give the same bytes.
+
+    What was made is decoded and compared before it is returned. Raises GoldenError if it differs.
+    """
+    frames = clip.frames
+    if not _as_images(frames.dtype, clip.height, clip.width):
+        members = (
+            (name, _npy(frame)) for name, frame in zip(_names(len(frames), "npy"), frames, strict=True)
+        )
+        extension, data = "zip", pack(members, deflate=True)
+    elif len(frames) == 1:
+        extension, data = "webp", encode_webp(frames[0])
+    else:
+        images = (
+            (name, encode_webp(one)) for name, one in zip(_names(len(frames), "webp"), frames, strict=True)
+        )
+        extension, data = "zip", pack(images, deflate=False)
+    back = decode(data, extension, clip.facts(), value_range=clip.value_range)
+    if not np.array_equal(_bits(back.frames), _bits(frames)):
+        raise GoldenError(
+            f"{clip!r} did not come back bit for bit from its own encoding; nothing was written",
+            hint="check the versions of Pillow and libwebp, then report this",
+        )
+    return extension, data
+
+
+def decode(
+    source: str | PathLike[str] | bytes,
+    extension: str,
+    facts: Mapping[str, object],
+    *,
+    value_range: tuple[float, float] | None = None,
+) -> Clip:
+    """The clip in ``source``, a path or the bytes themselves, which must be what ``facts`` say.
+
+    ``facts`` as `Clip.facts` gives them bound everything that is read: number, names and sizes of members.
+    ``value_range`` is that of floats, (0, 1) if left out. The digests are not checked here.
+
+    Raises DamagedGoldenError for whatever cannot be such a clip: missing, truncated, an LFS pointer, hostile.
+    """
+    data, what = _load(source)
+    try:
+        return _decode(data, extension, facts, value_range, what)
+    except DamagedGoldenError as error:
+        raise DamagedGoldenError(error.what, hint=error.hint or _RESTORE) from error
+    # Bytes from outside make Pillow, zipfile and numpy raise nearly anything; all of it means damage.
+    except Exception as error:
+        raise DamagedGoldenError(f"{what} cannot be decoded: {_reason(error)}", hint=_RESTORE) from error
+
+
+def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
+    """Named tensors as safetensors; the order of names does not matter, values and dtypes are kept.
+
+    Raises EmptyClipError for none, UnsupportedClipError for what the format cannot hold.
+    """
+    import torch
+    from safetensors.torch import save
+
+    if not tensors:
+        raise EmptyClipError("there are no tensors to keep", hint="pass at least one named tensor")
+    plain: dict[str, torch.Tensor] = {}
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.is_meta:
+            raise UnsupportedClipError(
+                f"{name!r} is a {type(tensor).__name__} without plain values",
+                hint="pass dense torch tensors that hold data",
+            )
+        # The format refuses views and shared memory.
+        host = tensor.detach().cpu().resolve_conj().resolve_neg()
+        plain[name] = host.contiguous().clone()
+    try:
+        data = save(plain)
+    except Exception as error:
+        raise UnsupportedClipError(
+            f"tensors {', '.join(map(repr, plain))} cannot be kept: {_reason(error)}",
+            hint="convert them to a dtype that safetensors holds",
+        ) from error
+    back = decode_tensors(data)
+    if not all(_same_tensor(back[name], plain[name]) for name in plain):
+        raise GoldenError(
+            "the tensors did not come back bit for bit; nothing was written", hint="report this"
+        )
+    return data
+
+
+def decode_tensors(source: str | PathLike[str] | bytes) -> dict[str, torch.Tensor]:
+    """The named tensors in ``source``, a path or the bytes themselves. Raises DamagedGoldenError."""
+    from safetensors.torch import load
+
+    data, what = _load(source)
+    try:
+        return load(data)
+    except Exception as error:
+        raise DamagedGoldenError(f"{what} cannot be decoded: {_reason(error)}", hint=_RESTORE) from error
+
+
+def _decode(
+    data: bytes,
+    extension: str,
+    facts: Mapping[str, object],
+    value_range: tuple[float, float] | None,
+    what: str,
+) -> Clip:
+    shape, dtype, fps = _checked_facts(facts, what)
+    total, frame_shape = shape[0], shape[1:]
+    images = _as_images(dtype, *frame_shape[:2])
+    if extension != ("webp" if images and total == 1 else "zip"):
+        raise DamagedGoldenError(f"{what} has the extension {extension!r}, which its facts do not call for")
+    size = int(np.prod(frame_shape)) * dtype.itemsize
+    frames = np.empty(shape, dtype)
+    if extension == "webp":
+        frames[0] = decode_webp(data, frame_shape, what)
+    elif images:
+        # Incompressible WebP is a little longer than its pixels, which are RGB even where they are grey.
+        largest = 4 * frame_shape[0] * frame_shape[1] * 5 // 4 + 4096
+        names = _names(total, "webp")
+        for index, member in enumerate(unpack(data, names, largest, deflate=False, what=what)):
+            frames[index] = decode_webp(member, frame_shape, f"{names[index]} in {what}")
+    else:
+        names = _names(total, "npy")
+        for index, member in enumerate(unpack(data, names, size + 4096, deflate=True, what=what)):
+            frames[index] = _from_npy(member, frame_shape, dtype, f"{names[index]} in {what}")
+    frames.flags.writeable = False
+    return Clip(frames, fps, value_range or ranges_of(dtype.name)[0], what)
+
+
+def _checked_facts(
+    facts: Mapping[str, object], what: str
+) -> tuple[tuple[int, int, int, int], np.dtype[Any], float | None]:
+    sizes: list[int] = []
+    for key in ("frames", "height", "width", "channels"):
+        value = facts.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise DamagedGoldenError(f"the facts of {what} say {key}: {value!r}")
+        sizes.append(value)
+    name, fps = facts.get("dtype"), facts.get("fps")
+    if name not in DTYPES or sizes[3] not in CHANNELS:
+        raise DamagedGoldenError(f"the facts of {what} say dtype: {name!r}, channels: {sizes[3]}")
+    if fps is not None and not isinstance(fps, (int, float)):
+        raise DamagedGoldenError(f"the facts of {what} say fps: {fps!r}")
+    dtype = np.dtype(str(name))
+    total = sizes[0] * sizes[1] * sizes[2] * sizes[3] * dtype.itemsize
+    if total > LARGEST_CLIP:
+        raise DamagedGoldenError(
+            f"the facts of {what} ask for {total / 2**30:.0f} GiB of frames; "
+            f"the limit is {LARGEST_CLIP >> 30}"
+        )
+    return (sizes[0], sizes[1], sizes[2], sizes[3]), dtype, fps
+
+
+def _as_images(dtype: np.dtype[Any], height: int, width: int) -> bool:
+    return dtype == np.uint8 and max(height, width) <= LARGEST_SIDE
+
+
+def _names(total: int, extension: str) -> list[str]:
+    return [f"{index:04d}.{extension}" for index in range(total)]
+
+
+def _npy(frame: npt.NDArray[Any]) -> bytes:
+    little = frame.astype(frame.dtype.newbyteorder("<"), order="C", copy=False)
+    planes = np.moveaxis(little.view(np.uint8).reshape(*frame.shape, frame.dtype.itemsize), -1, 0)
+    target = BytesIO()
+    np.lib.format.write_array(target, np.ascontiguousarray(planes), version=(1, 0), allow_pickle=False)
+    return target.getvalue()
+
+
+def _from_npy(data: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], what: str) -> npt.NDArray[Any]:
+    stream = BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise DamagedGoldenError(f"{what} is in another version of the npy format")
+    found, fortran, stored = np.lib.format.read_array_header_1_0(stream)
+    # Checked before np.load would allocate what the header asks for.
+    if found != (dtype.itemsize, *shape) or fortran or stored != np.uint8:
+        raise DamagedGoldenError(f"{what} has shape {found} and dtype {stored}, its facts say otherwise")
+    if len(data) - stream.tell() != int(np.prod(found)):
+        raise DamagedGoldenError(f"{what} has {len(data) - stream.tell()} bytes of data for shape {found}")
+    planes = np.frombuffer(data, np.uint8, offset=stream.tell()).reshape(found)
+    values = np.ascontiguousarray(np.moveaxis(planes, 0, -1)).view(dtype.newbyteorder("<"))
+    frame: npt.NDArray[Any] = values.reshape(shape)
+    return frame
+
+
+def _load(source: str | PathLike[str] | bytes) -> tuple[bytes, str]:
+    """Bytes and a name for messages."""
+    data, what = (source, "the golden file") if isinstance(source, bytes) else (b"", str(source))
+    if not isinstance(source, bytes):
+        try:
+            data = Path(source).read_bytes()
+        except OSError as error:
+            raise DamagedGoldenError(
+                f"{what} cannot be read: {error.strerror or error}", hint=_RESTORE
+            ) from error
+    if data.startswith(_LFS):
+        raise DamagedGoldenError(
+            f"{what} is a Git LFS pointer, the file itself was never fetched", hint="git lfs pull"
+        )
+    if not data:
+        raise DamagedGoldenError(f"{what} is empty", hint=_RESTORE)
+    return data, what
+
+
+def _bits(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return array.reshape(-1).view(np.uint8)
+
+
+def _same_tensor(left: torch.Tensor, right: torch.Tensor) -> bool:
+    import torch
+
+    if (left.dtype, left.shape) != (right.dtype, right.shape):
+        return False
+    return bool(torch.equal(left.reshape(-1).view(torch.uint8), right.reshape(-1).view(torch.uint8)))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, SeedpinError):
+        return error.what
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

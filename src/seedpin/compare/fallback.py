@@ -1,0 +1,58 @@
+"""Declared fallbacks: on a device class without goldens, those of another class, within a tolerance.
+
+[tool.seedpin.fallback."cuda-sm90-nvidia_h200-132sm"]
+use = "cuda-sm90-nvidia_h100_80gb_hbm3-132sm"
+psnr = 60
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seedpin.compare.tolerance import Tolerance, choose_tolerance, parse_tolerance
+from seedpin.errors import ToleranceError
+
+WHERE = "tool.seedpin.fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Use the golden of class ``use``, an exact name; other than identical passes within ``tolerance`` only.
+
+    ``tolerance`` is None where no limit of this kind is declared: then only identical passes.
+    """
+
+    use: str
+    tolerance: Tolerance | None
+
+
+def parse_fallbacks(table: Mapping[str, Mapping[str, Any]], *, kind: str = "clip") -> dict[str, Fallback]:
+    """All of ``[tool.seedpin.fallback]``: pattern of the class here -> fallback. Raises ToleranceError.
+
+    ``kind`` is "clip" or "tensors"; limits for tensors stand in a table ``tensors`` of their own.
+    """
+    found = {}
+    for pattern, values in table.items():
+        place = f'[{WHERE}."{pattern}"]'
+        use = values.get("use") if isinstance(values, Mapping) else None
+        if not isinstance(use, str) or not re.fullmatch(r"[a-z0-9_-]+", use):
+            raise ToleranceError(
+                f"{place}: use = {use!r} is no device class", hint="name one class exactly, without wildcards"
+            )
+        if use == pattern:
+            raise ToleranceError(f"{place}: a class cannot fall back to itself", hint="name another class")
+        limits = {
+            "clip": {key: value for key, value in values.items() if key not in ("use", "tensors")},
+            "tensors": values.get("tensors") or {},
+        }
+        parsed = {part: parse_tolerance(limits[part], place, kind=part) for part in limits if limits[part]}
+        found[pattern] = Fallback(use, parsed.get(kind))
+    return found
+
+
+def choose_fallback(table: Mapping[str, Fallback], device_class_name: str) -> tuple[str, Fallback] | None:
+    """The pattern and fallback for the class here; the rules are those of ``choose_tolerance``."""
+    return choose_tolerance(table, device_class_name, where=WHERE)

@@ -1,0 +1,247 @@
+"""What a clip may differ by: read from configuration, chosen for a device class, held against metrics."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from seedpin.compare.metrics import CLIP_METRICS, HIGHER_IS_BETTER, ClipMetrics
+from seedpin.compare.tensors import TENSOR_METRICS, TensorMetrics
+from seedpin.config import suggest
+from seedpin.errors import ToleranceError
+
+KEYS = {"clip": CLIP_METRICS, "tensors": TENSOR_METRICS}
+T = TypeVar("T")
+
+# Beyond these a limit lets everything through, or everything but garbage.
+_BLIND_FROM = {"changed": 1.0, "cosine": 0.5, "relative_l2": 1.0}
+_BLIND_WHY = {
+    "changed": "every pixel may differ",
+    "cosine": "this is a distance, 0 for equal tensors, not a similarity",
+    "relative_l2": "an output of zeros has 1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Limits on the worst frame (of ``kind`` "clip") or the worst tensor ("tensors"); None is no limit.
+
+    ``ssim`` and ``psnr`` (dB) are the least allowed, all others the most; units as in
+    :class:`~seedpin.compare.metrics.ClipMetrics` and :class:`~seedpin.compare.tensors.TensorMetric`.
+    ``same_environment``: whether it holds where the environment is the golden's, too. Without it a clip has
+    to be exact there, and the tolerance is for another environment only.
+    """
+
+    kind: str = "clip"
+    ssim: float | None = None
+    psnr: float | None = None
+    max_abs: float | None = None
+    mean_abs: float | None = None
+    changed: float | None = None
+    temporal: float | None = None
+    relative_l2: float | None = None
+    cosine: float | None = None
+    same_environment: bool = False
+
+    def limits(self) -> dict[str, float]:
+        """The limits that are set, by metric."""
+        found = {name: getattr(self, name) for name in KEYS[self.kind]}
+        return {name: limit for name, limit in found.items() if limit is not None}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The keys as a user writes them; JSON-able; ``parse_tolerance`` reads it."""
+        return {**self.limits(), "same_environment": self.same_environment}
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """One limit held against the worst value. ``margin`` is the room left, negative where it is broken.
+
+    ``frame`` is the worst frame of a clip; ``place`` the worst tensor's name. ``used`` is the share of the
+    allowance that was used, above 1 where the limit is broken.
+    """
+
+    metric: str
+    limit: float
+    value: float
+    frame: int | None
+    place: str | None
+    ok: bool
+    margin: float
+    used: float
+
+    @property
+    def direction(self) -> str:
+        """``min`` where the limit is the least allowed value, else ``max``."""
+        return "min" if self.metric in HIGHER_IS_BETTER else "max"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Strictly JSON-able: infinite values are ``null``."""
+        data: dict[str, Any] = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        for key in ("value", "margin", "used"):
+            data[key] = data[key] if math.isfinite(data[key]) else None
+        return {**data, "direction": self.direction}
+
+
+def parse_tolerance(
+    mapping: Mapping[str, Any], where: str, *, kind: str = "clip", same_environment: bool = False
+) -> Tolerance:
+    """Read one tolerance; ``where`` names its place in errors, ``same_environment`` is that key's default.
+
+    Raises ToleranceError for a key or a value that is none, for no limit at all, and for a limit that
+    permits everything.
+    """
+    if not isinstance(mapping, Mapping):
+        raise ToleranceError(
+            f"{where}: a tolerance is a table of limits, not {mapping!r}", hint="such as {'psnr': 60}"
+        )
+    valid = (*KEYS[kind], "same_environment")
+    limits: dict[str, float] = {}
+    for key, value in mapping.items():
+        if key not in valid:
+            other = f" ({key} is for {_other(kind)})" if key in KEYS[_other(kind)] else ""
+            raise ToleranceError(f"{where}: unknown key {key!r}{other}", hint=suggest(str(key), valid))
+        if key == "same_environment":
+            if not isinstance(value, bool):
+                raise ToleranceError(f"{where}: {key} = {value!r}", hint="write true or false")
+            same_environment = value
+        else:
+            limits[key] = _limit(key, value, where)
+    if not limits:
+        raise ToleranceError(f"{where}: no limit is declared", hint=f"set one of {', '.join(KEYS[kind])}")
+    return Tolerance(kind=kind, same_environment=same_environment, **limits)
+
+
+def _other(kind: str) -> str:
+    return "tensors" if kind == "clip" else "clip"
+
+
+def _limit(key: str, value: Any, where: str) -> float:
+    number = math.nan
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = float(value)
+    low, high = {"ssim": (0.0, 1.0), "cosine": (0.0, 2.0), "changed": (0.0, 1.0)}.get(key, (0.0, math.inf))
+    if key in HIGHER_IS_BETTER and number <= 0:
+        raise _blind(where, key, number, "garbage reaches that")
+    if not (math.isfinite(number) and low <= number <= high):
+        text = f"between {low:g} and {high:g}" if math.isfinite(high) else "a finite number from 0 on"
+        raise ToleranceError(f"{where}: {key} = {value!r} is no limit", hint=f"{key} is {text}")
+    if number >= _BLIND_FROM.get(key, math.inf):
+        raise _blind(where, key, number, _BLIND_WHY[key])
+    return number
+
+
+def _blind(where: str, key: str, limit: float, why: str) -> ToleranceError:
+    return ToleranceError(
+        f"{where}: {key} = {limit:g} can never fail: {why}",
+        hint="choose a limit that a broken output exceeds",
+    )
+
+
+def parse_tolerances(
+    table: Mapping[str, Mapping[str, Any]], *, kind: str = "clip", where: str = "tool.seedpin.tolerance"
+) -> dict[str, Tolerance]:
+    """``[tool.seedpin.tolerance]`` as pattern -> tolerance; patterns without limits of ``kind`` are left out.
+
+    Limits for tensors stand in a table of their own, ``[tool.seedpin.tolerance."<pattern>".tensors]``. Both
+    kinds are read whatever ``kind`` is, so that a slip shows at the first check.
+    """
+    found: dict[str, Tolerance] = {}
+    for pattern, limits in table.items():
+        place = f'[{where}."{pattern}"]'
+        if not isinstance(limits, Mapping):
+            raise ToleranceError(
+                f"[{where}]: {pattern!r} is no table", hint=f'limits stand under [{where}."<device class>"]'
+            )
+        parts: dict[str, Any] = {
+            "clip": {key: value for key, value in limits.items() if key != "tensors"},
+            "tensors": limits.get("tensors"),
+        }
+        parsed = {
+            part: parse_tolerance(values, place if part == "clip" else f"{place[:-1]}.tensors]", kind=part)
+            for part, values in parts.items()
+            if values or (part == "clip" and parts["tensors"] is None)
+        }
+        if kind in parsed:
+            found[pattern] = parsed[kind]
+    return found
+
+
+def choose_tolerance(
+    table: Mapping[str, T], device_class_name: str, *, where: str = "tool.seedpin.tolerance"
+) -> tuple[str, T] | None:
+    """The pattern of ``table`` for a device class, with what it stands for; None where none matches.
+
+    A pattern (``*``, ``?``, ``[...]``) has to match the whole name. The exact name beats patterns, then the
+    one with most literal characters wins. Raises ToleranceError on a tie.
+    """
+    if device_class_name in table:
+        return device_class_name, table[device_class_name]
+    matching = [pattern for pattern in table if fnmatch.fnmatchcase(device_class_name, pattern)]
+    if not matching:
+        return None
+    most = max(map(_literals, matching))
+    winners = [pattern for pattern in matching if _literals(pattern) == most]
+    if len(winners) > 1:
+        names = " and ".join(f'"{pattern}"' for pattern in winners)
+        raise ToleranceError(
+            f"[{where}]: {names} match {device_class_name} equally well",
+            hint=f'make one more specific, or add [{where}."{device_class_name}"]',
+        )
+    return winners[0], table[winners[0]]
+
+
+def _literals(pattern: str) -> int:
+    return len(re.sub(r"\[!?\]?[^\]]*\]|[*?]", "", pattern))
+
+
+def check_limits(tolerance: Tolerance, metrics: ClipMetrics | TensorMetrics) -> tuple[Margin, ...]:
+    """Each declared limit against the worst frame or tensor. NaN never passes.
+
+    Raises ToleranceError where the kinds differ, or a limit permits everything at this data range.
+    """
+    expected = "clip" if isinstance(metrics, ClipMetrics) else "tensors"
+    if tolerance.kind != expected:
+        raise ToleranceError(
+            f"a tolerance for {tolerance.kind} was held against {expected}",
+            hint=f"limits for {expected} are {', '.join(KEYS[expected])}",
+        )
+    _refuse_blind(tolerance, metrics)
+    return tuple(_margin(metric, limit, metrics) for metric, limit in tolerance.limits().items())
+
+
+def _margin(metric: str, limit: float, metrics: ClipMetrics | TensorMetrics) -> Margin:
+    place, value = metrics.worst(metric)
+    if metric in HIGHER_IS_BETTER:
+        ok, margin = value >= limit, value - limit
+        used = (
+            (1 - value) / (1 - limit)
+            if metric == "ssim" and limit < 1
+            else limit / value
+            if value > 0
+            else math.inf
+        )
+    else:
+        ok, margin = value <= limit, limit - value
+        used = value / limit if limit else (math.inf if value else 0.0)
+    frame, name = (place, None) if isinstance(place, int) else (None, place)
+    return Margin(metric, limit, value, frame, name, ok, margin, used)
+
+
+def _refuse_blind(tolerance: Tolerance, metrics: ClipMetrics | TensorMetrics) -> None:
+    limits = tolerance.limits()
+    if isinstance(metrics, ClipMetrics):
+        span = metrics.data_range
+        ceilings = {"max_abs": span, "mean_abs": span, "temporal": 2 * span}
+        why = f"values span {span:g}"
+    else:
+        peak = max(tensor.peak for tensor in metrics.tensors)
+        ceilings = {"max_abs": peak, "mean_abs": peak} if peak else {}
+        why = f"an output of zeros would pass, the golden's largest value is {peak:g}"
+    for key, ceiling in ceilings.items():
+        if limits.get(key, -1.0) >= ceiling:
+            raise _blind("tolerance", key, limits[key], why)

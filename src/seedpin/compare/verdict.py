@@ -1,0 +1,221 @@
+"""The verdict of one check: facts, then digests, then environment, then tolerance. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from seedpin.compare.metrics import ClipMetrics
+from seedpin.compare.tensors import TensorMetrics
+from seedpin.compare.tolerance import Margin, Tolerance, check_limits
+from seedpin.environment.fingerprint import Change, Environment, difference
+
+SAME_ENVIRONMENT = "same environment"
+OTHER_ENVIRONMENT = "other environment"
+OTHER_CLASS = "other class"
+
+
+class Verdict(str, Enum):
+    """The outcome of one check; the value is the word that files hold."""
+
+    IDENTICAL = "identical"
+    WITHIN_TOLERANCE = "within-tolerance"
+    CHANGED = "changed"
+    ENVIRONMENT_CHANGED = "environment-changed"
+    INCOMPARABLE = "incomparable"
+    MISSING = "missing"
+    UNSTABLE = "unstable"
+    DAMAGED = "damaged"
+
+    @property
+    def passes(self) -> bool:
+        return self in (Verdict.IDENTICAL, Verdict.WITHIN_TOLERANCE)
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a verdict needs of an obtained clip, or of tensors.
+
+    ``facts`` are those of ``Clip.facts`` (``tensor_facts`` for tensors); ``digest`` is over all frames.
+    """
+
+    facts: Mapping[str, Any]
+    digest: str
+    device_class: str
+    environment: Environment = field(default_factory=Environment)
+    seed: int | None = None
+    level: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a verdict needs of a golden.
+
+    ``accepted`` are the digests that count as identical, ``known_bad`` those that never pass, with their
+    notes; a digest in both does not pass.
+    """
+
+    facts: Mapping[str, Any]
+    accepted: frozenset[str]
+    device_class: str
+    environment: Environment = field(default_factory=Environment)
+    seed: int | None = None
+    level: str | None = None
+    known_bad: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict and what it rests on.
+
+    ``tier`` is "same environment", "other environment" or "other class", empty where it did not matter.
+    ``tolerance`` is the one that was held against the metrics, if any; ``reasons`` are short sentences;
+    ``changes`` lists every difference of the environments, informative ones too.
+    """
+
+    verdict: Verdict
+    tier: str = ""
+    tolerance: Tolerance | None = None
+    margins: tuple[Margin, ...] = ()
+    reasons: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict.passes
+
+
+def missing(device_class: str, others: Iterable[str] = ()) -> Decision:
+    """No golden for ``device_class``; ``others`` are classes that have one."""
+    reasons = [f"There is no golden for {device_class}."]
+    found = ", ".join(sorted(others))
+    if found:
+        reasons.append(f"There is one for {found}.")
+    return Decision(Verdict.MISSING, reasons=tuple(reasons))
+
+
+def damaged(reason: str) -> Decision:
+    """The golden cannot be read."""
+    return Decision(Verdict.DAMAGED, reasons=(reason,))
+
+
+def unstable(reason: str = "Two runs under the same pin differ.") -> Decision:
+    """The model does not repeat under its pin."""
+    return Decision(Verdict.UNSTABLE, reasons=(reason,))
+
+
+def facts_differences(golden: Mapping[str, Any], obtained: Mapping[str, Any]) -> tuple[str, ...]:
+    """One sentence per fact that differs; a fact that only one side has differs."""
+    sentences = []
+    for key in (*golden, *(key for key in obtained if key not in golden)):
+        old, new = golden.get(key), obtained.get(key)
+        if old != new or (key in golden) != (key in obtained):
+            sentences.append(f"{key}: {_show(golden, key)} in the golden, {_show(obtained, key)} here.")
+    return tuple(sentences)
+
+
+def _show(facts: Mapping[str, Any], key: str) -> str:
+    if key not in facts:
+        return "absent"
+    value = facts[key]
+    if isinstance(value, Mapping):  # a tensor
+        return " ".join(str(part) for part in value.values())
+    return "none" if value is None else str(value)
+
+
+def decide(
+    golden: Reference | None,
+    obtained: Side,
+    *,
+    metrics: ClipMetrics | TensorMetrics | None = None,
+    tolerance: Tolerance | None = None,
+    fallback: Tolerance | None = None,
+    fallback_declared: bool = False,
+) -> Decision:
+    """The verdict for ``obtained`` against ``golden`` (None: there is none for this class).
+
+    ``metrics`` are needed only where facts are equal and the digest is not an accepted one; without them no
+    tolerance can hold. ``tolerance`` is the declared one for this class; ``fallback`` that of a declared
+    fallback, used where the golden is another class's. Without ``fallback_declared`` (or a ``fallback``)
+    another class's golden counts as missing.
+
+    Raises ToleranceError for a tolerance that can never fail.
+    """
+    if golden is None:
+        return missing(obtained.device_class)
+    same_class = golden.device_class == obtained.device_class
+    if not same_class and not fallback_declared and fallback is None:
+        return missing(obtained.device_class, [golden.device_class])
+    facts = (
+        *facts_differences(golden.facts, obtained.facts),
+        *facts_differences(
+            {"seed": golden.seed, "level": golden.level}, {"seed": obtained.seed, "level": obtained.level}
+        ),
+    )
+    changes = difference(golden.environment, obtained.environment)
+    if facts:
+        return Decision(Verdict.INCOMPARABLE, reasons=facts, changes=changes)
+    moved = tuple(change for change in changes if change.moves_bits)
+    tier = (OTHER_ENVIRONMENT if moved else SAME_ENVIRONMENT) if same_class else OTHER_CLASS
+
+    if obtained.digest in golden.known_bad:
+        note = golden.known_bad[obtained.digest]
+        said = f"These exact bits are known to be bad{f': {note}' if note else '.'}"
+        return Decision(Verdict.CHANGED, tier=tier, reasons=(said,), changes=changes)
+    if obtained.digest in golden.accepted:
+        return Decision(Verdict.IDENTICAL, tier=tier, changes=changes)
+
+    applicable = tolerance if same_class else fallback
+    reasons: list[str] = []
+    if applicable is not None and tier == SAME_ENVIRONMENT and not applicable.same_environment:
+        reasons.append("In the golden's own environment bits must be equal: the tolerance is for another.")
+        applicable = None
+    margins = check_limits(applicable, metrics) if applicable is not None and metrics is not None else ()
+    if margins and all(margin.ok for margin in margins):
+        said = f"The worst values are within the tolerance for the {_called(tier)}."
+        return Decision(Verdict.WITHIN_TOLERANCE, tier, applicable, margins, (said,), changes)
+
+    broken = [_sentence(margin) for margin in margins if not margin.ok]
+    if broken:
+        reasons = broken
+    elif not reasons:
+        reasons = [f"Bits differ, and no tolerance is declared for the {_called(tier)}."]
+    if isinstance(metrics, ClipMetrics) and metrics.first_differing is not None:
+        count, total = len(metrics.differing), len(metrics.ssim)
+        reasons.append(f"{count} of {total} frames differ, the first is frame {metrics.first_differing}.")
+    if tier == SAME_ENVIRONMENT:
+        return Decision(Verdict.CHANGED, tier, applicable, margins, tuple(reasons), changes)
+    reasons.append(_environment_sentence(golden, obtained, moved, same_class))
+    return Decision(Verdict.ENVIRONMENT_CHANGED, tier, applicable, margins, tuple(reasons), changes)
+
+
+def _called(tier: str) -> str:
+    return {
+        SAME_ENVIRONMENT: "golden's own environment",
+        OTHER_ENVIRONMENT: "same device class in another environment",
+        OTHER_CLASS: "golden of another device class",
+    }[tier]
+
+
+def _sentence(margin: Margin) -> str:
+    place = f"frame {margin.frame}" if margin.place is None else f"tensor {margin.place}"
+    bound = "at least" if margin.direction == "min" else "at most"
+    value, limit = f"{margin.value:.6g}", f"{margin.limit:.6g}"
+    if value == limit:  # a close miss must not read as a hit
+        value = repr(margin.value)
+    return f"{margin.metric} of {place} is {value}; {bound} {limit} is declared."
+
+
+def _environment_sentence(
+    golden: Reference, obtained: Side, moved: tuple[Change, ...], same_class: bool
+) -> str:
+    if not same_class:
+        classes = f"the golden is of {golden.device_class}, this is {obtained.device_class}"
+        return f"The device classes differ ({classes}): the code cannot be judged."
+    keys = ", ".join(change.key for change in moved)
+    return f"The environment differs in {keys}: the code cannot be judged."

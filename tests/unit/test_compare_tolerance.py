@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedpin.clip.clip import Clip
+from seedpin.compare.fallback import Fallback, choose_fallback, parse_fallbacks
+from seedpin.compare.metrics import compare_clips
+from seedpin.compare.tensors import compare_tensors
+from seedpin.compare.tolerance import (
+    Tolerance,
+    check_limits,
+    choose_tolerance,
+    parse_tolerance,
+    parse_tolerances,
+)
+from seedpin.errors import ToleranceError
+
+H100 = "cuda-sm90-nvidia_h100_80gb_hbm3-132sm"
+
+
+def test_a_tolerance_is_read_and_written_back() -> None:
+    """Limits, and whether they hold in the golden's own environment; the default is the caller's."""
+    read = parse_tolerance({"psnr": 60, "max_abs": 2}, "here")
+    assert read == Tolerance(psnr=60.0, max_abs=2.0, same_environment=False)
+    assert parse_tolerance({"psnr": 60}, "here", same_environment=True).same_environment
+    assert not parse_tolerance(
+        {"psnr": 60, "same_environment": False}, "x", same_environment=True
+    ).same_environment
+    assert parse_tolerance(json.loads(json.dumps(read.as_dict())), "here") == read
+    tensors = parse_tolerance({"cosine": 1e-4, "relative_l2": 0.01}, "here", kind="tensors")
+    assert tensors.limits() == {"cosine": 1e-4, "relative_l2": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "says"),
+    [
+        ({"smim": 0.9}, "did you mean 'ssim'"),
+        ({"relative_l2": 0.1}, "is for tensors"),
+        ({"psnr": "60"}, "psnr = '60'"),
+        ({"psnr": True}, "psnr = True"),
+        ({"psnr": math.nan}, "psnr = nan"),
+        ({"psnr": math.inf}, "psnr = inf"),
+        ({"ssim": 1.01}, "between 0 and 1"),
+        ({"changed": -0.1}, "between 0 and 1"),
+        ({"max_abs": -1}, "from 0 on"),
+        ({"psnr": 60, "same_environment": "yes"}, "true or false"),
+        ({}, "no limit is declared"),
+        ({"same_environment": True}, "no limit is declared"),
+        (0.98, "table of limits"),
+    ],
+)
+def test_a_wrong_tolerance_is_an_error_that_names_the_place(mapping: Any, says: str) -> None:
+    """Unknown keys name the valid ones; types and ranges are checked."""
+    with pytest.raises(ToleranceError, match="marker of test_x") as caught:
+        parse_tolerance(mapping, "marker of test_x")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mapping"),
+    [
+        ("clip", {"ssim": 0}),
+        ("clip", {"ssim": -1}),
+        ("clip", {"psnr": 0}),
+        ("clip", {"changed": 1}),
+        ("tensors", {"cosine": 0.999}),
+        ("tensors", {"relative_l2": 1}),
+    ],
+)
+def test_a_limit_that_permits_everything_is_refused(kind: str, mapping: dict[str, float]) -> None:
+    """Among them a cosine similarity where the distance is meant."""
+    with pytest.raises(ToleranceError, match="can never fail"):
+        parse_tolerance(mapping, "here", kind=kind)
+
+
+def test_a_limit_beyond_the_data_is_refused_when_it_meets_the_data() -> None:
+    """max_abs = 1 is strict for levels and blind for floats in [0, 1]."""
+    for dtype, blind in (("uint8", False), ("float32", True)):
+        frames = np.zeros((1, 8, 8, 3), dtype)
+        span = (0.0, 255.0) if dtype == "uint8" else (0.0, 1.0)
+        found = compare_clips(Clip(frames, value_range=span), Clip(frames, value_range=span))
+        if blind:
+            with pytest.raises(ToleranceError, match="can never fail"):
+                check_limits(Tolerance(max_abs=1.0), found)
+        else:
+            assert check_limits(Tolerance(max_abs=1.0), found)[0].ok
+    tensors = compare_tensors({"x": np.ones(3)}, {"x": np.zeros(3)})
+    with pytest.raises(ToleranceError, match="output of zeros"):
+        check_limits(Tolerance("tensors", max_abs=1e10), tensors)
+
+
+def test_limits_are_held_against_the_worst_frame() -> None:
+    """Value, frame, room left and share used are those of the worst frame."""
+    golden = np.full((3, 8, 8, 3), 100, "uint8")
+    obtained = golden.copy()
+    obtained[1] += 4
+    obtained[2] += 1
+    found = compare_clips(Clip(golden), Clip(obtained))
+    max_abs, psnr = check_limits(Tolerance(max_abs=5.0, psnr=5.0), found)[::-1]
+    assert (max_abs.value, max_abs.frame, max_abs.ok, max_abs.margin, max_abs.used) == (
+        4.0,
+        1,
+        True,
+        1.0,
+        0.8,
+    )
+    assert (max_abs.direction, psnr.direction) == ("max", "min")
+    assert (psnr.frame, psnr.ok) == (1, True)
+    assert psnr.margin == pytest.approx(found.psnr[1] - 5)
+    broken = check_limits(Tolerance(max_abs=3.0), found)[0]
+    assert (broken.ok, broken.margin) == (False, -1.0)
+    assert check_limits(Tolerance(max_abs=4.0), found)[0].ok
+    zero = check_limits(Tolerance(max_abs=0.0), found)[0]
+    assert json.loads(json.dumps(zero.as_dict(), allow_nan=False))["used"] is None
+
+
+def test_a_tolerance_of_another_kind_is_refused() -> None:
+    """Limits for clips are not silently ignored for tensors."""
+    tensors = compare_tensors({"x": np.ones(3)}, {"x": np.zeros(3)})
+    with pytest.raises(ToleranceError, match="for clip was held against tensors"):
+        check_limits(Tolerance(psnr=3.0), tensors)
+
+
+def test_the_most_specific_pattern_wins() -> None:
+    """An exact name beats patterns, then most literal characters; a whole name has to match."""
+    table = {"cuda-*": 1, "cuda-sm90-*": 2, "*": 3, H100: 4, "cpu-x86_64-portable": 5}
+    assert choose_tolerance(table, H100) == (H100, 4)
+    assert choose_tolerance(table, "cuda-sm90-nvidia_h200-132sm") == ("cuda-sm90-*", 2)
+    assert choose_tolerance(table, "cuda-sm80-nvidia_a100-108sm") == ("cuda-*", 1)
+    assert choose_tolerance(table, "mps-apple_m2") == ("*", 3)
+    assert choose_tolerance({"h100": 1, "cuda": 2, "nvidia_h100*": 3}, H100) is None
+    assert choose_tolerance({"cuda-*-nvidia_b200-*": 1}, "cuda-sm100-nvidia_gb200-148sm") is None
+    assert choose_tolerance({"cuda-sm[89]0-*": 1, "cuda-sm90-*": 2}, H100) == ("cuda-sm90-*", 2)
+
+
+def test_a_tie_between_patterns_names_both() -> None:
+    """Neither of two equally specific patterns is picked in silence."""
+    with pytest.raises(ToleranceError, match=r'"cuda-sm90-\*" and "cuda-\*132sm"'):
+        choose_tolerance({"cuda-sm90-*": 1, "cuda-*132sm": 2}, H100)
+
+
+def test_the_table_is_read_for_clips_and_for_tensors() -> None:
+    """Limits for tensors have a table of their own; a slip in either shows whatever is asked for."""
+    table: dict[str, Any] = {
+        "cuda-*": {"psnr": 60, "tensors": {"cosine": 1e-3}},
+        "cpu-*": {"ssim": 0.99},
+        "mps-*": {"tensors": {"max_abs": 0.1}},
+    }
+    assert parse_tolerances(table) == {"cuda-*": Tolerance(psnr=60.0), "cpu-*": Tolerance(ssim=0.99)}
+    assert parse_tolerances(table, kind="tensors") == {
+        "cuda-*": Tolerance("tensors", cosine=1e-3),
+        "mps-*": Tolerance("tensors", max_abs=0.1),
+    }
+    with pytest.raises(ToleranceError, match="mps"):
+        parse_tolerances({"mps-*": {"tensors": {"cosin": 0.1}}})
+    with pytest.raises(ToleranceError, match="no limit"):
+        parse_tolerances({"mps-*": {}})
+    with pytest.raises(ToleranceError, match="no table"):
+        parse_tolerances({"psnr": 60})  # type: ignore[dict-item]
+
+
+def test_a_fallback_names_one_class_and_its_limits() -> None:
+    """Declared per class here; without limits only identical passes."""
+    table: dict[str, Any] = {"cuda-sm90-nvidia_h200-*": {"use": H100, "psnr": 60}, "mps-*": {"use": H100}}
+    found = parse_fallbacks(table)
+    assert choose_fallback(found, "cuda-sm90-nvidia_h200-132sm") == (
+        "cuda-sm90-nvidia_h200-*",
+        Fallback(H100, Tolerance(psnr=60.0)),
+    )
+    assert found["mps-*"].tolerance is None
+    assert choose_fallback(found, "cpu-x86_64-portable") is None
+    assert parse_fallbacks(table, kind="tensors")["cuda-sm90-nvidia_h200-*"].tolerance is None
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"use": "cuda-*"}, {"use": 3}, {"use": "cpu-x"}, {"use": H100, "psrn": 60}, "cuda"]
+)
+def test_a_fallback_that_is_vague_or_misspelt_is_an_error(values: Any) -> None:
+    """No wildcards in the class to use, no class to itself, no unknown key."""
+    with pytest.raises(ToleranceError, match="cpu-x"):
+        parse_fallbacks({"cpu-x": values})
