@@ -1,0 +1,79 @@
+"""How far apart two fingerprints are, and how a difference grows on its way to the frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from seedpin.trace.model import Fingerprint, Record
+
+__all__ = ["distance", "growth", "label", "record_distance"]
+
+_ROWS = 12
+_TINY = 1e-30
+
+
+def distance(golden: Fingerprint, here: Fingerprint) -> float | None:
+    """Relative distance, estimated from two sketches: 0 for equal bits, about 1 for unrelated content.
+
+    It is the largest of: Euclidean distance of the samples over their norm, difference of the norms, of
+    abs-max and of the position-weighted dot products, each over the larger norm or magnitude. None where
+    shapes differ or a sketch is missing.
+    """
+    if golden == here:
+        return 0.0
+    a, b = golden.sketch, here.sketch
+    if golden.shape != here.shape or a is None or b is None or len(a.samples) != len(b.samples):
+        return None
+    apart = math.dist(a.samples, b.samples)
+    scale = max(math.hypot(*a.samples), math.hypot(*b.samples), _TINY)
+    norm = max(abs(a.norm), abs(b.norm), _TINY)
+    parts = (
+        apart / scale,
+        abs(a.norm - b.norm) / norm,
+        abs(a.abs_max - b.abs_max) / max(a.abs_max, b.abs_max, _TINY),
+        abs(a.dot - b.dot) / norm,
+    )
+    return None if any(math.isnan(part) for part in parts) else min(max(parts), 1e9)
+
+
+def record_distance(golden: Record, here: Record) -> float | None:
+    """Largest distance among outputs of the same name; None where none can be compared."""
+    others = dict(here.outputs)
+    found = [
+        distance(item, other)
+        for name, item in golden.outputs
+        if isinstance(item, Fingerprint) and isinstance(other := others.get(name), Fingerprint)
+    ]
+    known = [item for item in found if item is not None]
+    return max(known) if known else None
+
+
+def label(record: Record) -> str:
+    """A record's short name: ``transformer call 2, step 1`` or ``scheduler.step 1``."""
+    if record.kind == "clip":
+        return "frames"
+    if record.kind == "mark":
+        return f"mark {record.name!r}" + (f" ({record.call})" if record.call else "")
+    if record.kind == "scheduler":
+        return f"{record.name} {record.call}" if record.name.endswith(".step") or record.call else record.name
+    name = f"{record.name} call {record.call}" if record.call else record.name
+    if record.kind == "op":
+        name = f"{record.name} in {record.extra.get('module') or 'the pipeline'}"
+    return f"{name}, step {record.step}" if record.step is not None and record.kind != "draw" else name
+
+
+def growth(pairs: Sequence[tuple[Record, Record]], start: int) -> tuple[tuple[str, float | None], ...]:
+    """Distances from ``pairs[start]`` on: that record, then stages, scheduler steps, marks, frames."""
+    rows: list[tuple[str, float | None]] = []
+    for index, (golden, here) in enumerate(pairs[start:]):
+        outer = golden.kind in ("stage", "mark", "clip") or golden.name.endswith(".step")
+        if index and not outer:
+            continue
+        apart = record_distance(golden, here)
+        if apart is not None or golden.kind == "clip":
+            rows.append((label(golden), apart))
+    if len(rows) <= _ROWS:
+        return tuple(rows)
+    picked = sorted({round(index * (len(rows) - 1) / (_ROWS - 1)) for index in range(_ROWS)})
+    return tuple(rows[index] for index in picked)

@@ -1,0 +1,224 @@
+"""Watch random draws without touching any stream.
+
+Functions of torch that draw are replaced by ones that note the generator's state, call the original and
+note the result. What they cannot see (a draw in C++ or compiled code, ``from torch import randn``, NumPy's
+and Python's global generators) shows as a state that moved between two records.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from xxhash import xxh3_64_digest, xxh3_64_hexdigest
+
+from seedpin.trace.model import Value
+from seedpin.trace.patching import Patches, call_site, wrapped_like
+
+__all__ = ["DrawSink", "StateWatch", "generator_label", "generator_of", "generator_state", "patch_draws"]
+
+_FUNCTIONS = (
+    *("rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "randperm", "normal"),
+    *("bernoulli", "multinomial", "poisson"),
+)
+_METHODS = (
+    *("normal_", "uniform_", "random_", "bernoulli_", "exponential_", "geometric_", "cauchy_", "log_normal_"),
+    *("bernoulli", "multinomial"),
+)
+_DROPOUTS = (
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "alpha_dropout",
+    "feature_alpha_dropout",
+    "rrelu",
+)
+
+
+class DrawSink(Protocol):
+    """What receives draws: the recorder."""
+
+    def watching(self) -> bool: ...
+
+    def draw(
+        self,
+        name: str,
+        before: str,
+        result: object,
+        extra: Mapping[str, str],
+        site: str,
+        arguments: tuple[tuple[str, Value], ...],
+    ) -> None: ...
+
+
+def generator_of(device: torch.device) -> torch.Generator | None:
+    """The device's global generator; None where it has none yet or torch does not show it."""
+    if device.type == "cpu":
+        return torch.default_generator
+    if device.type in ("cuda", "xpu"):
+        module = getattr(torch, device.type)
+        generators = module.default_generators if module.is_initialized() else ()
+        index = device.index if device.index is not None else (module.current_device() if generators else 0)
+        return generators[index] if index < len(generators) else None
+    if device.type == "mps":
+        return torch.mps._get_default_mps_generator()
+    return None
+
+
+def generator_state(generator: torch.Generator | None) -> str:
+    """Short hash of a generator's state: two generators in the same state give the same stream."""
+    if generator is None:
+        return ""
+    return _state_digest(generator).hex()
+
+
+def _state_digest(generator: torch.Generator) -> bytes:
+    state = generator.get_state()  # A tensor of bytes on the host, whatever the generator's device.
+    return xxh3_64_digest(_memory(state.numel()).from_address(state.data_ptr()))
+
+
+@functools.lru_cache(maxsize=64)
+def _memory(size: int) -> Any:
+    return ctypes.c_char * size
+
+
+def generator_label(generator: torch.Generator | None, given: bool) -> str:
+    """``global cpu`` or, for one that the caller passed, ``own cpu``."""
+    device = "unknown" if generator is None else generator.device.type
+    return f"{'own' if given and generator is not torch.default_generator else 'global'} {device}"
+
+
+def patch_draws(patches: Patches, sink: DrawSink) -> None:
+    """Replace every drawing function of torch by one that tells ``sink``, until ``patches`` are undone."""
+    for name in _FUNCTIONS:
+        patches.set(torch, name, _watched(f"torch.{name}", getattr(torch, name), sink))
+    for name in _METHODS:
+        patches.set(torch.Tensor, name, _watched(f"Tensor.{name}", getattr(torch.Tensor, name), sink))
+    for name in _DROPOUTS:
+        function = getattr(torch.nn.functional, name)
+        patches.set(torch.nn.functional, name, _watched(f"F.{name}", function, sink, may_draw=True))
+
+
+def _watched(
+    name: str, original: Callable[..., Any], sink: DrawSink, *, may_draw: bool = False
+) -> Callable[..., Any]:
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        # Dynamo reads this as a constant and sees the original alone: the same graph as without us.
+        if torch.compiler.is_compiling() or not sink.watching():
+            return original(*args, **kwargs)
+        if may_draw and not kwargs.get("training", args[2] if len(args) > 2 else True):
+            return original(*args, **kwargs)  # A dropout in eval mode: by far the most frequent caller.
+        generator, given = _generator(args, kwargs)
+        before = generator_state(generator)
+        result = original(*args, **kwargs)
+        if may_draw and before == generator_state(generator):
+            return result
+        site, functions = call_site(2)
+        device = str(result.device) if isinstance(result, torch.Tensor) else ""
+        extra = {"generator": generator_label(generator, given), "device": device, "in": functions}
+        values = tuple(
+            (key, Value(repr(value)))
+            for key, value in [*((str(index), item) for index, item in enumerate(args)), *kwargs.items()]
+            if isinstance(value, (int, float, bool))
+        )
+        sink.draw(name, before, result, extra, site, values)
+        return result
+
+    return wrapped_like(watched, original)
+
+
+def _generator(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[torch.Generator | None, bool]:
+    given = kwargs.get("generator")
+    if isinstance(given, torch.Generator):
+        return given, True
+    device = kwargs.get("device")
+    if device is None:
+        tensor = next((item for item in args if isinstance(item, torch.Tensor)), None)
+        device = torch.get_default_device() if tensor is None else tensor.device
+    return generator_of(torch.device(device)), False
+
+
+class StateWatch:
+    """Notices that a global generator moved though no draw was seen."""
+
+    def __init__(self) -> None:
+        self._cpu = b""
+        self._devices: dict[str, tuple[torch.Generator, bytes]] = {}
+        self.settle()
+        self._look_for_devices()
+        self._python = random.getstate()
+        self._numpy, self._quick = _numpy_state(), _numpy_quickly()
+
+    def settle(self) -> None:
+        """Take torch's present states as known: a draw was just seen."""
+        self._cpu = _state_digest(torch.default_generator)
+        for key, (generator, _) in self._devices.items():
+            self._devices[key] = generator, _state_digest(generator)
+
+    def moved(self, *, others: bool) -> list[tuple[str, str, str]]:
+        """Generators that moved since last asked: (name, state before, state after).
+
+        ``others``: look at Python's and NumPy's too, and for devices that were started meanwhile.
+        """
+        changes = []
+        state = _state_digest(torch.default_generator)
+        if state != self._cpu:
+            changes.append(("global cpu", self._cpu.hex(), state.hex()))
+            self._cpu = state
+        for key, (generator, before) in self._devices.items():
+            state = _state_digest(generator)
+            if state != before:
+                changes.append((f"global {key}", before.hex(), state.hex()))
+                self._devices[key] = generator, state
+        if others:
+            self._look_for_devices()
+            python = random.getstate()
+            if python != self._python:
+                changes.append(("python random", _brief(self._python), _brief(python)))
+                self._python = python
+            quick = _numpy_quickly()
+            # With half of a Gaussian pair in store the next draw moves nothing else.
+            if not quick or quick != self._quick or self._numpy[2]:
+                numpy = _numpy_state()
+                if numpy != self._numpy:
+                    changes.append(("numpy random", _brief(self._numpy), _brief(numpy)))
+                self._numpy, self._quick = numpy, _numpy_quickly()
+        return changes
+
+    def _look_for_devices(self) -> None:
+        for kind in ("cuda", "xpu"):
+            module = getattr(torch, kind)
+            if module.is_initialized():
+                for index, generator in enumerate(module.default_generators):
+                    key = f"{kind}:{index}"
+                    if key not in self._devices:
+                        self._devices[key] = generator, _state_digest(generator)
+
+
+def _numpy_state() -> tuple[object, ...]:
+    state = np.random.get_state(legacy=False)
+    inner = state["state"]
+    key: Any = inner.get("key")
+    digest = xxh3_64_hexdigest(key) if key is not None else repr(inner)
+    return digest, inner.get("pos"), state.get("has_gauss"), state.get("gauss")
+
+
+_MERSENNE = 625 * 4  # 624 words and the position: NumPy's mt19937_state.
+
+
+def _numpy_quickly() -> bytes:
+    """The state's memory, hashed: to ask for the state takes 200 times as long. Empty for another kind."""
+    generator = getattr(np.random, "get_bit_generator", lambda: None)()  # Since NumPy 1.24.
+    if not isinstance(generator, np.random.MT19937):
+        return b""
+    return xxh3_64_digest(_memory(_MERSENNE).from_address(generator.ctypes.state_address))
+
+
+def _brief(state: object) -> str:
+    return xxh3_64_hexdigest(repr(state).encode())

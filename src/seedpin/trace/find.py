@@ -1,0 +1,289 @@
+"""Find what can be watched below any object: modules, schedulers, and the methods that are stages."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import nn
+
+from seedpin.errors import TraceError
+from seedpin.trace.model import ModuleInfo
+
+__all__ = ["SCHEDULER_METHODS", "Found", "Inventory", "Method", "find", "is_compiled"]
+
+_STAGE_METHODS = (
+    *("encode", "decode", "generate", "get_image_features", "get_text_features"),
+    *("preprocess", "preprocess_video", "postprocess", "postprocess_video"),
+)
+_PIPELINE_METHODS = ("encode_prompt", "encode_image", "prepare_latents", "decode_latents")
+SCHEDULER_METHODS = ("set_timesteps", "scale_model_input", "add_noise", "step")
+_FOREIGN = ("torch", "numpy", "builtins", "collections", "functools", "types", "tokenizers", "PIL")
+_LEAVES = frozenset([str, int, float, bool, type(None)])
+_MAX_OBJECTS = 20_000
+_MAX_DEPTH = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A bound method that is watched under a name of its own."""
+
+    name: str
+    owner: Any
+    attribute: str
+
+
+@dataclass(slots=True)
+class Found:
+    """What ``find`` saw; every object appears once, under the first name that led to it."""
+
+    modules: dict[str, nn.Module] = field(default_factory=dict)
+    stages: dict[str, nn.Module] = field(default_factory=dict)
+    methods: list[Method] = field(default_factory=list)
+    schedulers: dict[str, Any] = field(default_factory=dict)
+    compiled: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Whether calling the module runs a compiled graph."""
+    return isinstance(module, torch._dynamo.eval_frame.OptimizedModule) if _dynamo() else False
+
+
+def _dynamo() -> bool:
+    # Importing torch._dynamo takes a second; without it nothing can have been compiled.
+    return "torch._dynamo.eval_frame" in sys.modules
+
+
+def find(objects: tuple[object, ...], stages: Mapping[str, object] | None = None) -> Found:
+    """Look through attributes, dicts, lists and closures of ``objects`` (never through properties).
+
+    ``stages`` declares further ones by name: a module or a bound method. Raises TraceError for others.
+    """
+    walker = _Walker()
+    for name, declared in (stages or {}).items():
+        if isinstance(declared, nn.Module):
+            walker.walk(declared, name, stage=True)
+        elif isinstance(declared, types.MethodType):
+            walker.found.methods.append(Method(name, declared.__self__, declared.__name__))
+        else:
+            raise TraceError(
+                f"stage {name!r} is {type(declared).__name__}, which cannot be watched.",
+                hint="give an nn.Module or a bound method, or call seedpin.mark inside of it",
+            )
+    for obj in objects:
+        prefix = type(obj).__name__ if len(objects) > 1 else ""
+        if isinstance(obj, nn.Module):
+            walker.walk(obj, prefix or type(obj).__name__, root=not prefix, stage=True)
+        else:
+            walker.walk(obj, prefix, root=True)
+    found = walker.found
+    if walker.visited >= _MAX_OBJECTS:
+        found.notes.append(f"only the first {_MAX_OBJECTS:,} objects below the model were looked at")
+    if not (found.modules or found.schedulers or found.methods):
+        names = ", ".join(type(obj).__name__ for obj in objects) or "nothing"
+        found.notes.append(f"no module or scheduler was found below {names}: only draws and marks are seen")
+    return found
+
+
+class _Walker:
+    def __init__(self) -> None:
+        self.found = Found()
+        self.visited = 0
+        self._seen: set[int] = set()
+        self._dynamo = _dynamo()
+
+    def walk(
+        self,
+        obj: Any,
+        path: str,
+        depth: int = 0,
+        *,
+        root: bool = False,
+        stage: bool = False,
+        own: bool = True,
+    ) -> None:
+        """``own``: whether the modules right below ``obj`` are stages of the model."""
+        if id(obj) in self._seen or self.visited >= _MAX_OBJECTS or depth > _MAX_DEPTH + 20 * (not own):
+            return
+        if isinstance(obj, nn.Module):
+            self._module(obj, path, depth, root=root, stage=stage)
+            return
+        if isinstance(obj, (list, tuple)):
+            children: Iterator[tuple[str, Any]] = ((str(index), item) for index, item in enumerate(obj))
+        elif isinstance(obj, dict):
+            children = ((str(key), item) for key, item in list(obj.items()))
+        elif _is_scheduler(obj):
+            self._seen.add(id(obj))
+            self.found.schedulers[path or type(obj).__name__] = obj
+            return
+        elif isinstance(obj, (types.FunctionType, types.MethodType, functools.partial)):
+            self._seen.add(id(obj))
+            for name, child in list(_captured(obj)):
+                # What a function holds is as good as given; a bound method adds no name.
+                self.walk(child, path if isinstance(obj, types.MethodType) else _join(path, name), root=True)
+            return
+        elif _is_foreign(obj):
+            return
+        else:
+            children = iter(list(vars(obj).items()))
+            self._methods(obj, path, _PIPELINE_METHODS if root else ())
+            self._methods(obj, path, _STAGE_METHODS)
+        self._seen.add(id(obj))
+        self.visited += 1
+        for name, child in children:
+            if not isinstance(
+                child, (str, int, float, bool, type(None), torch.Tensor, types.ModuleType, type)
+            ):
+                # A private holder (diffusers keeps its config in one) has the name of what it holds.
+                self.walk(child, _join(path, name), depth + 1, stage=own and depth < 3, own=own)
+
+    def _module(self, module: nn.Module, path: str, depth: int, *, root: bool, stage: bool) -> None:
+        self._seen.add(id(module))
+        self.visited += 1
+        attributes = module.__dict__
+        if attributes.get("_compiled_call_impl") is not None or (self._dynamo and is_compiled(module)):
+            self.found.compiled.append(path)
+        self.found.modules[path] = module
+        if stage and not isinstance(module, (nn.ModuleList, nn.ModuleDict)):
+            self.found.stages[path] = module
+            self._methods(module, "" if root else path, _STAGE_METHODS + _PIPELINE_METHODS * root)
+        below = "" if root else path
+        for name, child in module._modules.items():
+            if child is not None and id(child) not in self._seen:
+                if name == "_orig_mod":
+                    self._module(child, f"{path}._orig_mod", depth + 1, root=False, stage=False)
+                else:
+                    self._module(child, _join(below, name), depth + 1, root=False, stage=root)
+        for name, value in list(attributes.items()):
+            if type(value) not in _LEAVES and name[0] != "_" and not isinstance(value, torch.Tensor):
+                self.walk(value, _join(below, name), depth + 1, stage=root, own=root)
+
+    def _methods(self, obj: Any, path: str, names: tuple[str, ...]) -> None:
+        for name in names:
+            if callable(getattr(type(obj), name, None)):
+                self.found.methods.append(Method(_join(path, name), obj, name))
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _is_scheduler(obj: Any) -> bool:
+    cls = type(obj)
+    return callable(getattr(cls, "step", None)) and (
+        callable(getattr(cls, "set_timesteps", None)) or "cheduler" in cls.__name__
+    )
+
+
+def _is_foreign(obj: Any) -> bool:
+    cls = type(obj)
+    if not hasattr(obj, "__dict__") or cls.__module__.partition(".")[0] in _FOREIGN:
+        return True
+    return hasattr(cls, "convert_tokens_to_ids")  # A tokenizer: its product is seen as the encoder's input.
+
+
+def _captured(function: Any) -> Iterator[tuple[str, Any]]:
+    """Objects that a function reaches without arguments: its cells, its globals, what it is bound to."""
+    if isinstance(function, functools.partial):
+        yield "func", function.func
+        yield from ((str(index), item) for index, item in enumerate(function.args))
+        yield from function.keywords.items()
+        return
+    if isinstance(function, types.MethodType):
+        yield type(function.__self__).__name__, function.__self__
+        return
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # A cell that is filled later.
+            continue
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        # Functions of the module are not followed: that would walk the whole program.
+        if (
+            isinstance(value, nn.Module)
+            or (value is not None and not callable(value))
+            or hasattr(value, "scheduler")
+        ):
+            yield name, value
+    if hasattr(function, "__wrapped__"):
+        yield "__wrapped__", function.__wrapped__
+
+
+class Inventory:
+    """Classes and hyper-parameters of all that was found, as they were when this was made.
+
+    The attributes are taken at once, which is quick; their texts are made when they are asked for.
+    """
+
+    def __init__(self, found: Found) -> None:
+        self._taken: list[tuple[str, str, dict[str, Any]]] = []
+        self._infos: tuple[ModuleInfo, ...] | None = None
+        for name, obj in (*found.modules.items(), *found.schedulers.items()):
+            self._take(name, obj)
+        seen = {id(obj) for obj in (*found.modules.values(), *found.schedulers.values())}
+        for method in found.methods:
+            if id(method.owner) not in seen and method.name.endswith(f".{method.attribute}"):
+                seen.add(id(method.owner))
+                self._take(method.name.removesuffix(f".{method.attribute}"), method.owner)
+
+    def _take(self, name: str, obj: Any) -> None:
+        try:
+            attributes = obj.__dict__.copy()
+        except AttributeError:
+            attributes = {}
+        for key, value in attributes.items():
+            if type(value) is list:
+                attributes[key] = tuple(value)
+        self._taken.append((name, type(obj).__name__, attributes))
+
+    def infos(self) -> tuple[ModuleInfo, ...]:
+        """One for each object."""
+        if self._infos is None:
+            self._infos = tuple(
+                [ModuleInfo(name, cls, _config(attributes)) for name, cls, attributes in self._taken]
+            )
+            self._taken = []
+        return self._infos
+
+
+_STATE = ("step_index", "begin_index", "num_inference_steps", "this_order", "lower_order_nums")
+_PLAIN = (bool, int, float, str)
+
+
+def _config(attributes: Mapping[str, Any]) -> dict[str, str]:
+    config: dict[str, str] = {}
+    declared = attributes.get("_internal_dict")  # diffusers' ConfigMixin: first, as it is what people set.
+    for settings in (declared if isinstance(declared, Mapping) else {}, attributes):
+        for name, value in settings.items():
+            if name[0] != "_" and name not in _STATE:
+                text = _setting(value)
+                if text:
+                    config[name] = text
+    return config
+
+
+def _setting(value: Any) -> str:
+    """Text of a hyper-parameter, or nothing where it has no stable one."""
+    kind = type(value)
+    if kind in _PLAIN or value is None or kind is torch.dtype:
+        return repr(value)[:200]
+    if kind in (tuple, list) or kind is torch.Size:
+        if len(value) <= 64 and all(type(item) in _PLAIN or item is None for item in value):
+            return repr(tuple(value))[:400]
+        return ""
+    if isinstance(value, Enum):
+        return str(value)
+    if isinstance(value, (types.FunctionType, types.BuiltinFunctionType, functools.partial)):
+        target: Callable[..., object] = getattr(value, "func", value)
+        return getattr(target, "__qualname__", kind.__name__)
+    if kind.__module__.partition(".")[0] in _FOREIGN or isinstance(value, (nn.Module, dict, set)):
+        return ""
+    return f"<{kind.__name__}>"  # A processor or strategy object: its class is the setting.

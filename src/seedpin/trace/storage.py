@@ -1,0 +1,210 @@
+"""A trace as bytes, and back.
+
+Layout, version 1: magic, version, xxh3_64 of the rest, then zlib over: length of a JSON head, the head,
+and columns. The same trace always gives the same bytes. Hashes are stored once per distinct tensor, sketches
+as float32 with the bytes of one significance side by side, which compresses better.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from typing import Any, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+from xxhash import xxh3_64_intdigest
+
+from seedpin.errors import TraceError
+from seedpin.trace.model import (
+    KINDS,
+    Argument,
+    Fingerprint,
+    Level,
+    ModuleInfo,
+    Record,
+    Seen,
+    Sketch,
+    Trace,
+    Value,
+)
+
+__all__ = ["VERSION", "from_bytes", "to_bytes"]
+
+VERSION = 1
+_MAGIC = b"SPTRACE\x00"
+_HEADER = struct.Struct("<8sHQ")
+_MAX_BYTES = 1 << 30  # Of a trace when unpacked: a hostile file shall not fill the memory.
+
+
+class _Strings:
+    """Texts by number, in order of first use."""
+
+    def __init__(self) -> None:
+        self.index: dict[str, int] = {}
+
+    def __call__(self, text: str) -> int:
+        return self.index.setdefault(text, len(self.index))
+
+
+def to_bytes(trace: Trace) -> bytes:
+    """Serialise; deterministic, compressed."""
+    strings, shapes = _Strings(), _Strings()
+    seen: dict[tuple[Seen, int], int] = {}
+    table: list[Seen] = []
+
+    def number(item: Seen) -> int:
+        # Sketches are no part of equality, so that their presence must be part of the key.
+        samples = len(item.sketch.samples) + 1 if isinstance(item, Fingerprint) and item.sketch else 0
+        key = (item, samples)
+        if key not in seen:
+            seen[key] = len(table)
+            table.append(item)
+        return seen[key]
+
+    columns: dict[str, list[int]] = {
+        key: []
+        for key in ("kind", "name", "call", "depth", "stage", "step", "weights", "site", "extra", "in", "out")
+    }
+    arguments: list[int] = []
+    argument_names: list[int] = []
+    for record in trace.records:
+        columns["kind"].append(KINDS.index(record.kind))
+        columns["name"].append(strings(record.name))
+        columns["call"].append(record.call)
+        columns["depth"].append(record.depth)
+        columns["stage"].append(strings(record.stage))
+        columns["step"].append(0 if record.step is None else record.step + 1)
+        columns["weights"].append(strings(record.weights))
+        columns["site"].append(strings(record.site))
+        columns["extra"].append(strings(json.dumps(dict(record.extra), sort_keys=True)))
+        for side, items in (("in", record.inputs), ("out", record.outputs)):
+            columns[side].append(len(items))
+            for name, item in items:
+                argument_names.append(strings(name))
+                arguments.append(number(item))
+    fingerprints = [item for item in table if isinstance(item, Fingerprint)]
+    sketches = [item.sketch for item in fingerprints if item.sketch is not None]
+    kinds, sizes, floats = [], [], []
+    for item in table:
+        if isinstance(item, Value):
+            kinds.append(0)
+            sizes.append(strings(item.text))
+            continue
+        kinds.append(1 + (0 if item.sketch is None else 1 + len(item.sketch.samples)))
+        sizes.append(shapes(json.dumps([item.dtype, *item.shape, len(item.hash)])))
+    for sketch in sketches:
+        floats += [sketch.norm, sketch.mean, sketch.abs_max, sketch.dot, *sketch.samples]
+    head = {
+        "level": trace.level,
+        "strings": list(strings.index),
+        "shapes": [json.loads(text) for text in shapes.index],
+        "modules": [[info.name, info.cls, dict(info.config)] for info in trace.modules],
+        "weights": dict(trace.weights),
+        "notes": list(trace.notes),
+        "meta": dict(trace.meta),
+        "records": len(trace.records),
+        "arguments": len(arguments),
+        "table": len(table),
+        "floats": len(floats),
+    }
+    blob = json.dumps(head, sort_keys=True, separators=(",", ":")).encode()
+    parts = [struct.pack("<I", len(blob)), blob]
+    numbers = [*columns.values(), argument_names, arguments, kinds, sizes]
+    parts += [_pack(np.array(column, "<u4")) for column in numbers]
+    parts.append(_pack(np.array(floats, "<f4")))
+    parts.append(bytes.fromhex("".join(item.hash for item in fingerprints)))
+    body = zlib.compress(b"".join(parts), 6)
+    return _HEADER.pack(_MAGIC, VERSION, xxh3_64_intdigest(body)) + body
+
+
+def _pack(column: npt.NDArray[Any]) -> bytes:
+    return bytes(column.view(np.uint8).reshape(-1, 4).T.tobytes())
+
+
+def from_bytes(data: bytes) -> Trace:
+    """Read what ``to_bytes`` wrote. Raises TraceError for damage, another file, or a newer version."""
+    again = "restore the file, or write it anew with pytest --update-golden"
+    if len(data) < _HEADER.size or not data.startswith(_MAGIC):
+        raise TraceError("this is no trace of seedpin.", hint=again)
+    _, version, digest = _HEADER.unpack_from(data)
+    if version > VERSION:
+        raise TraceError(
+            f"the trace has format {version}; this seedpin reads up to {VERSION}.", hint="upgrade seedpin"
+        )
+    body = data[_HEADER.size :]
+    if xxh3_64_intdigest(body) != digest:
+        raise TraceError("the trace is damaged: its digest does not match.", hint=again)
+    try:
+        unpacker = zlib.decompressobj()
+        raw = unpacker.decompress(body, _MAX_BYTES)
+        if not unpacker.eof:
+            raise ValueError("too large or cut short")
+        return _read(raw)
+    except (zlib.error, ValueError, KeyError, IndexError, TypeError, struct.error, AttributeError) as error:
+        raise TraceError(f"the trace is damaged: {error}.", hint=again) from error
+
+
+def _read(raw: bytes) -> Trace:
+    (length,) = struct.unpack_from("<I", raw)
+    head = json.loads(raw[4 : 4 + length])
+    position = 4 + length
+
+    def column(count: int, dtype: str = "<u4") -> list[Any]:
+        nonlocal position
+        part = np.frombuffer(raw, np.uint8, 4 * count, position)
+        position += 4 * count
+        return cast(
+            "list[Any]", np.ascontiguousarray(part.reshape(4, count).T).view(dtype).reshape(-1).tolist()
+        )
+
+    strings: list[str] = head["strings"]
+    shapes: list[list[Any]] = head["shapes"]
+    columns = [column(head["records"]) for _ in range(11)]
+    argument_names, arguments = column(head["arguments"]), column(head["arguments"])
+    kinds, sizes = column(head["table"]), column(head["table"])
+    floats = column(head["floats"], "<f4")
+    table: list[Seen] = []
+    at = 0
+    for kind, size in zip(kinds, sizes, strict=True):
+        if kind == 0:
+            table.append(Value(strings[size]))
+            continue
+        dtype, *shape, digits = shapes[size]
+        sketch = None
+        if kind > 1:
+            norm, mean, abs_max, dot, *samples = floats[at : at + 4 + kind - 2]
+            at += 4 + kind - 2
+            sketch = Sketch(norm, mean, abs_max, dot, tuple(samples))
+        digest = raw[position : position + digits // 2].hex()
+        position += digits // 2
+        if len(digest) != digits:
+            raise ValueError("hashes are cut short")
+        table.append(Fingerprint(digest, dtype, tuple(shape), sketch))
+    taken = 0
+
+    def take(count: int) -> tuple[Argument, ...]:
+        nonlocal taken
+        found = tuple((strings[argument_names[i]], table[arguments[i]]) for i in range(taken, taken + count))
+        taken += count
+        return found
+
+    extras = [json.loads(strings[index]) for index in columns[8]]
+    records = []
+    for row, extra in zip(zip(*columns, strict=True), extras, strict=True):
+        kind, name, call, depth, stage, step, weights, site, _, inputs, outputs = row
+        records.append(
+            Record(
+                *(KINDS[kind], strings[name], call, depth, strings[stage], step - 1 if step else None),
+                inputs=take(inputs),
+                outputs=take(outputs),
+                weights=strings[weights],
+                site=strings[site],
+                extra=extra,
+            )
+        )
+    if head["level"] not in get_args(Level):
+        raise ValueError(f"unknown level {head['level']!r}")
+    modules = tuple(ModuleInfo(name, cls, config) for name, cls, config in head["modules"])
+    return Trace(head["level"], tuple(records), modules, head["weights"], tuple(head["notes"]), head["meta"])

@@ -1,0 +1,129 @@
+"""Two traces laid side by side and put in time, and what is said of the place where they part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from seedpin.errors import TraceError
+from seedpin.trace import wording
+from seedpin.trace.align import Node, Pair, align
+from seedpin.trace.distance import growth
+from seedpin.trace.model import Record, Trace
+
+__all__ = ["Cause", "Divergence", "Event", "Run", "timeline"]
+
+Cause: TypeAlias = Literal[
+    "draw", "module", "scheduler", "stage", "op", "glue", "argument", "weights", "records", "mark", "clip"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where two traces part.
+
+    kind: ``draw`` (new, lost, reordered, or from another state), ``module``/``stage``/``scheduler``/``op``
+    (inputs and weights agree, the output does not), ``glue`` (an input differs though all before agrees),
+    ``argument`` (a value, or a tensor that is there on one side only), ``weights``, ``records`` (a call on
+    one side only), ``mark``, ``clip`` (only the frames differ: post-processing).
+    """
+
+    kind: Cause
+    place: str
+    step: int | None
+    sentence: str
+    golden_record: str = ""
+    here_record: str = ""
+    growth: tuple[tuple[str, float | None], ...] = ()
+    """(label, relative distance) from the place to the frames; None: not comparable."""
+    hints: tuple[str, ...] = ()
+    """What else is known: changed hyper-parameters, weights, attention kernels."""
+    level: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "kind": self.kind,
+            "place": self.place,
+            "step": self.step,
+            "sentence": self.sentence,
+            "golden_record": self.golden_record,
+            "here_record": self.here_record,
+            "level": self.level,
+            "growth": [list(row) for row in self.growth],
+            "hints": list(self.hints),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Divergence:
+        """The reverse of ``as_dict``; raises TraceError for anything else."""
+        try:
+            return cls(
+                *(data["kind"], str(data["place"]), data["step"], str(data["sentence"])),
+                golden_record=str(data["golden_record"]),
+                here_record=str(data["here_record"]),
+                growth=tuple((str(name), apart) for name, apart in data["growth"]),
+                hints=tuple(str(hint) for hint in data["hints"]),
+                level=str(data["level"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise TraceError(f"this is no divergence: {error!r}", hint="run the tests again") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One moment of the aligned run."""
+
+    phase: Literal["in", "out", "lost", "new", "moved"]
+    golden: Record | None
+    here: Record | None
+    parent: Node | None
+    before: Record | None
+    """What last ended beside it."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Both traces, aligned and put in time."""
+
+    golden: Trace
+    here: Trace
+    events: list[Event] = field(default_factory=list)
+    pairs: list[tuple[Record, Record]] = field(default_factory=list)
+
+    def divergence(
+        self, kind: Cause, place: str, sentence: str, event: Event, hints: Sequence[str] = ()
+    ) -> Divergence:
+        known = event.golden or event.here
+        start = len(self.pairs)
+        if event.golden is not None and event.here is not None:
+            start = next(
+                (index for index, pair in enumerate(self.pairs) if pair[0] is event.golden), len(self.pairs)
+            )
+        elif event.before is not None:
+            start = next((i for i, pair in enumerate(self.pairs) if event.before in pair), start)
+        return Divergence(
+            *(kind, place, known.step if known else None, sentence),
+            golden_record=wording.describe(event.golden),
+            here_record=wording.describe(event.here),
+            growth=growth(self.pairs, start),
+            hints=tuple(dict.fromkeys(hints)),
+            level=self.golden.level,
+        )
+
+
+def timeline(rows: list[Pair], parent: Node | None, pairs: list[tuple[Record, Record]]) -> Iterator[Event]:
+    """Events of aligned rows in time; ``pairs`` receives records in the order in which they ended."""
+    before: Record | None = None
+    for row in rows:
+        golden = row.golden.record if row.golden else None
+        here = row.here.record if row.here else None
+        if row.change != "same":
+            yield Event(row.change, golden, here, parent, before)
+        if row.golden is not None and row.here is not None and golden and here:
+            yield Event("in", golden, here, parent, before)
+            yield from timeline(align(row.golden.children, row.here.children), row.golden, pairs)
+            pairs.append((golden, here))
+            yield Event("out", golden, here, parent, before)
+            before = golden

@@ -1,0 +1,260 @@
+"""The phrases of which a divergence's sentence is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seedpin.trace.align import Node
+from seedpin.trace.distance import label
+from seedpin.trace.model import Fingerprint, Record, Seen, Trace
+
+__all__ = [
+    "after",
+    "before",
+    "change",
+    "changed_weights",
+    "clip",
+    "describe",
+    "draw",
+    "draw_number",
+    "draw_place",
+    "hints",
+    "index_of",
+    "owner",
+    "partner",
+    "result",
+    "short",
+    "suspects",
+    "swapped_sites",
+]
+
+
+def describe(record: Record | None) -> str:
+    """A record with its inputs and outputs, on one line; empty for none."""
+    if record is None:
+        return ""
+
+    def side(items: Sequence[tuple[str, Seen]]) -> str:
+        shown = ", ".join(
+            f"{name}={_brief(seen)}" if name and not name.isdecimal() else _brief(seen)
+            for name, seen in items[:6]
+        )
+        return shown + (", …" if len(items) > 6 else "")
+
+    if record.kind == "draw":
+        return draw(record)
+    site = f" at {record.site}" if record.site else ""
+    return f"{label(record)}({side(record.inputs)}) -> {side(record.outputs) or 'nothing'}{site}"
+
+
+def _brief(seen: Seen) -> str:
+    return f"{seen} #{seen.hash[:8]}" if isinstance(seen, Fingerprint) else str(seen)[:60]
+
+
+def after(record: Record | None) -> str:
+    """``after transformer call 3, step 1`` or ``at the beginning``."""
+    return f"after {label(record)}" if record is not None else "at the beginning"
+
+
+def before(record: Record | None, parent: Node | None) -> str:
+    """What came before a record, for ``between … and …``."""
+    if record is not None:
+        return label(record)
+    return f"the beginning of {label(parent.record)}" if parent is not None else "the call"
+
+
+def draw(record: Record) -> str:
+    """``torch.randn (1, 4, 8, 8) float32 at pipeline.py:210``."""
+    tensor = next((item for _, item in record.outputs if isinstance(item, Fingerprint)), None)
+    what = f" {tensor.shape} {tensor.dtype}" if tensor is not None else ""
+    inside = f" ({record.extra['in']})" if record.extra.get("in") else ""
+    own = f" from the {record.extra['generator']} generator" if record.extra.get("generator") else ""
+    return f"{record.name}{what}{own}" + (f" at {record.site}{inside}" if record.site else "")
+
+
+def draw_number(trace: Trace, record: Record) -> int:
+    """Position among the draws that were seen, from 0."""
+    seen = [item for item in trace.records if item.kind == "draw" and "unseen" not in item.extra]
+    return next((index for index, item in enumerate(seen) if item is record), len(seen))
+
+
+def draw_place(record: Record) -> str:
+    """``draw in prepare_latents``: the function that asked, past helpers that all share."""
+    functions = [name for name in record.extra.get("in", "").split(" < ") if name not in ("", "randn_tensor")]
+    return (
+        f"draw in {functions[0]}" if functions else f"draw from {record.extra.get('generator', record.name)}"
+    )
+
+
+def change(golden: Seen | None, here: Seen | None) -> str:
+    """``is None here, was 7.5``."""
+
+    def text(seen: Seen | None) -> str:
+        return (
+            "absent" if seen is None else f"a tensor {seen}" if isinstance(seen, Fingerprint) else str(seen)
+        )
+
+    return f"is {text(here)} here, was {text(golden)}"
+
+
+def changed_weights(golden: Trace, here: Trace, name: str) -> list[str]:
+    """Parameters of a module, or below it, whose hashes differ; those directly in it first."""
+    prefix = f"{name}."
+    names = [
+        key
+        for key in dict.fromkeys([*golden.weights, *here.weights])
+        if key.startswith(prefix) and golden.weights.get(key) != here.weights.get(key)
+    ]
+    return names or [
+        key
+        for key, value in golden.weights.items()
+        if "." not in name and key in here.weights and here.weights[key] != value
+    ]
+
+
+def owner(parameter: str) -> str:
+    """The module that holds a parameter."""
+    return parameter.rpartition(".")[0]
+
+
+def hints(golden: Trace, here: Trace, record: Record, other: Record | None) -> list[str]:
+    """Changed hyper-parameters, classes and attention kernels of a record's module and of all below it."""
+    found = _config_changes(golden, here, record)
+    if other is not None:
+        for key in ("attention",):
+            left, right = record.extra.get(key), other.extra.get(key)
+            if left != right:
+                found.append(f"{key} kernel of {record.name}: {left or 'none'} -> {right or 'none'}")
+    return found
+
+
+def _config_changes(golden: Trace, here: Trace, record: Record) -> list[str]:
+    name = record.name.rpartition(".")[0] if record.kind == "scheduler" else record.name
+    left = {info.name: info for info in golden.modules}
+    right = {info.name: info for info in here.modules}
+    if name not in left:  # A method of a module: `vae.decode` belongs to `vae`.
+        name = name.rpartition(".")[0]
+    found = []
+    for key in dict.fromkeys([*left, *right]):
+        if key != name and not key.startswith(f"{name}."):
+            continue
+        old, new = left.get(key), right.get(key)
+        if old is None or new is None:
+            found.append(f"{key} is {'new' if old is None else 'gone'}")
+        elif old != new:
+            if old.cls != new.cls:
+                found.append(f"{key}: class {old.cls} -> {new.cls}")
+            for setting in dict.fromkeys([*new.config, *old.config]):
+                was, now = old.config.get(setting, "absent"), new.config.get(setting, "absent")
+                if was != now:
+                    found.append(f"{key} {old.cls}: {setting} {was} -> {now}")
+    if len(found) > 8:
+        found[8:] = [f"and {len(found) - 8} more settings"]
+    return found
+
+
+def short(record: Record | None, parent: str) -> str:
+    """Name within a parent: ``norm_k`` for ``blocks.0.attn1.norm_k``."""
+    if record is None:
+        return "its beginning"
+    if record.kind in ("draw", "mark"):
+        return label(record)
+    return record.name.removeprefix(f"{parent}.")
+
+
+def partner(pairs: Sequence[tuple[Record, Record]], golden: Record) -> Record | None:
+    """The record here that was laid beside a golden one."""
+    return next((here for record, here in pairs if record is golden), None)
+
+
+def index_of(pairs: Sequence[tuple[Record, Record]], golden: Record) -> int:
+    """Position of a golden record among the pairs."""
+    return next((index for index, pair in enumerate(pairs) if pair[0] is golden), len(pairs))
+
+
+def suspects(first: Record | None, second: Record) -> str:
+    """What usually stands between two records."""
+    name = second.name.lower()
+    if first is None:
+        return "the arguments of the call"
+    if name.endswith(".step"):
+        return "guidance, or other glue code before the step"
+    if "decode" in name:
+        return "scaling of the latents before the decoder"
+    if "postprocess" in name:
+        return "glue code between the decoder and post-processing"
+    if first.name.endswith((".step", ".set_timesteps", "scale_model_input")):
+        return "scaling, concatenation or glue code before the model"
+    return "scaling or glue code"
+
+
+def swapped_sites(golden: Trace, here: Trace) -> list[str]:
+    """Draws that gave the same values to other callers."""
+    left = [item for item in golden.records if item.kind == "draw"]
+    right = [item for item in here.records if item.kind == "draw"]
+    return [
+        f"random draw {index} has the same values but another caller: "
+        f"{old.extra.get('in')} -> {new.extra.get('in')}"
+        for index, (old, new) in enumerate(zip(left, right, strict=False))
+        if old.outputs == new.outputs and old.extra.get("in") != new.extra.get("in")
+    ][:3]
+
+
+def result(changed: Sequence[tuple[str, Seen | None, Seen | None]]) -> str:
+    """``the output does not``, with shape or dtype where these changed."""
+    name, left, right = changed[0]
+    which = f"the output `{name}`" if name and not name.isdecimal() else "the output"
+    if isinstance(left, Fingerprint) and isinstance(right, Fingerprint):
+        if left.shape != right.shape:
+            return f"{which} does not (shape {left.shape} -> {right.shape})"
+        if left.dtype != right.dtype:
+            return f"{which} does not (dtype {left.dtype} -> {right.dtype})"
+    return f"{which} does not"
+
+
+def clip(golden: Record, here: Record, last: Record | None, parent: Node | None) -> tuple[str, str]:
+    """Place and sentence for frames that differ though all before them agrees."""
+    old = [item for _, item in golden.outputs]
+    new = [item for _, item in here.outputs]
+    shared = next(
+        (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
+    )
+    place = "post-processing"
+    if len(new) < len(old) and shared == len(new):
+        gone = len(old) - len(new)
+        what = "the last frame is missing" if gone == 1 else f"the last {gone} frames are missing"
+        return (
+            place,
+            f"the clips agree up to frame {shared - 1}; {what}" if shared else f"no frame is left of {gone}",
+        )
+    if len(new) > len(old) and shared == len(old):
+        more = (
+            "1 more frame follows"
+            if len(new) - len(old) == 1
+            else f"{len(new) - len(old)} more frames follow"
+        )
+        return place, f"the clips agree up to frame {shared - 1}; {more}"
+    if len(new) < len(old) and _subsequence(new, old):
+        return place, f"{len(old) - len(new)} frames are missing, from frame {shared} on; the others agree"
+    if new == old[::-1]:
+        return place, "the frames are the same in reversed order: post-processing"
+    if sorted(map(str, map(_hash, new))) == sorted(map(str, map(_hash, old))):
+        return place, f"the frames are the same in another order, from frame {shared} on: post-processing"
+    before_it = f"{label(last)} agrees" if last is not None else "everything before agrees"
+    count = sum(a != b for a, b in zip(old, new, strict=False))
+    shapes = {item.shape for item in old if isinstance(item, Fingerprint)}
+    others = {item.shape for item in new if isinstance(item, Fingerprint)}
+    if shapes != others:
+        return place, f"{before_it}; the frames' shape differs: {sorted(shapes)} -> {sorted(others)}"
+    after_it = f"post-processing after {label(last)}" if last is not None else "post-processing"
+    which = f"all {len(old)} frames differ" if count == len(old) else f"{count} of {len(old)} frames differ"
+    return place, f"{before_it}; {which}, first frame {shared}: {after_it}"
+
+
+def _hash(seen: Seen) -> str:
+    return seen.hash if isinstance(seen, Fingerprint) else seen.text
+
+
+def _subsequence(part: Sequence[Seen], whole: Sequence[Seen]) -> bool:
+    rest = iter(whole)
+    return all(any(item == other for other in rest) for item in part)
