@@ -1,0 +1,147 @@
+"""The manifest of a golden: a readable, diffable JSON file with sorted keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from seedpin.errors import DamagedGoldenError, NewerFormatError
+
+FORMAT = 1
+_LFS = b"version https://git-lfs"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file that stands beside the manifest: its name, its ``sha256:`` digest and its size in bytes."""
+
+    name: str
+    digest: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is known of one golden.
+
+    ``facts`` are frame count, size, channels, dtype and fps (for tensors: shapes and dtypes).
+    ``accepted`` and ``known_bad`` list further digests, each with its ``digest`` and ``reason``.
+    ``tolerance`` is what was declared when it was minted; ``updated`` says when, why and at which commit.
+    """
+
+    test: str
+    check: str
+    kind: str
+    device_class: str
+    facts: Mapping[str, Any]
+    digest: str
+    frame_digests: tuple[str, ...]
+    files: Mapping[str, FileRecord]
+    device: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    level: str | None = None
+    profile: str | None = None
+    value_range: tuple[float, float] | None = None
+    source: str = ""
+    accepted: tuple[Mapping[str, str], ...] = ()
+    known_bad: tuple[Mapping[str, str], ...] = ()
+    tolerance: Mapping[str, Any] | None = None
+    updated: Mapping[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def accepted_digests(self) -> frozenset[str]:
+        return frozenset({self.digest, *(entry["digest"] for entry in self.accepted)})
+
+    def known_bad_digests(self) -> Mapping[str, str]:
+        """Digest to reason."""
+        return {entry["digest"]: entry.get("reason", "") for entry in self.known_bad}
+
+
+def to_json(manifest: Manifest) -> str:
+    """The manifest as JSON text, keys sorted, with a final newline."""
+    data: dict[str, Any] = {}
+    for entry in fields(Manifest):
+        value = getattr(manifest, entry.name)
+        if entry.name == "files":
+            value = {
+                role: {"name": file.name, "digest": file.digest, "bytes": file.bytes}
+                for role, file in value.items()
+            }
+        data[entry.name] = value
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_json(raw: bytes, path: Path) -> Manifest:
+    """The manifest that ``raw`` holds; ``path`` is named in errors.
+
+    Raises:
+        NewerFormatError: a newer seedpin wrote it.
+        DamagedGoldenError: it is an LFS pointer, no JSON, or a field is absent or of another type.
+    """
+    if raw.startswith(_LFS):
+        raise DamagedGoldenError(f"{path} is a Git LFS pointer, not the manifest", hint="git lfs pull")
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"no JSON ({error})") from error
+    if not isinstance(data, dict):
+        raise _damaged(path, "no JSON object")
+    version = data.get("format")
+    if not isinstance(version, int):
+        raise _damaged(path, "it has no format version")
+    if version > FORMAT:
+        raise NewerFormatError(
+            f"{path} has format {version}; this seedpin reads up to {FORMAT}",
+            hint="pip install --upgrade seedpin",
+        )
+    try:
+        return _build(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, f"a field is absent or of another type ({error!r})") from error
+
+
+def _build(data: dict[str, Any]) -> Manifest:
+    unknown = data.keys() - {entry.name for entry in fields(Manifest)}
+    if unknown:
+        raise ValueError(f"unknown fields {sorted(unknown)}")
+    values = dict(data)
+    values["files"] = {
+        role: FileRecord(str(file["name"]), str(file["digest"]), int(file["bytes"]))
+        for role, file in data["files"].items()
+    }
+    for file in values["files"].values():
+        if not file.name or "/" in file.name or "\\" in file.name or file.name in {".", ".."}:
+            raise ValueError(f"file name {file.name!r}")
+    for key in ("accepted", "known_bad"):
+        values[key] = tuple(dict(entry) for entry in data.get(key, ()))
+        if any(not isinstance(entry.get("digest"), str) for entry in values[key]):
+            raise ValueError(f"{key} without digest")
+    values["frame_digests"] = tuple(str(digest) for digest in data["frame_digests"])
+    low_high = data.get("value_range")
+    values["value_range"] = None if low_high is None else (float(low_high[0]), float(low_high[1]))
+    manifest = Manifest(**values)
+    _check_types(manifest)
+    return manifest
+
+
+def _check_types(manifest: Manifest) -> None:
+    for name in ("test", "check", "kind", "device_class", "digest", "source"):
+        if not isinstance(getattr(manifest, name), str):
+            raise TypeError(f"{name} is no text")
+    for name in ("facts", "device", "environment", "updated"):
+        if not isinstance(getattr(manifest, name), dict):
+            raise TypeError(f"{name} is no object")
+    if any(not isinstance(part, dict) for part in manifest.environment.values()):
+        raise TypeError("environment is no object of objects")
+
+
+def _damaged(path: Path, why: str) -> DamagedGoldenError:
+    return DamagedGoldenError(
+        f"{path} is not a readable manifest: {why}",
+        hint=f"restore it from version control (git checkout -- '{path}'), "
+        "or write it anew: pytest --update-golden=all",
+    )

@@ -1,0 +1,88 @@
+"""File names of goldens: readable, reversible, and distinct on every file system.
+
+A component of a test's name becomes one path component:
+
+- characters other than ASCII letters, digits and ``_-.[]=,+@ `` are percent-encoded as UTF-8 bytes;
+- so are the dots of ``.`` and ``..``, a leading or final dot or space, and the first letter of a name
+  that Windows reserves;
+- upper-case letters stay, but a suffix ``~<hex>`` tells which letters are upper case, so that
+  ``TestA`` and ``testa`` differ on file systems that ignore case;
+- more than 100 characters are cut to 80, then ``~~`` and 16 hex digits of the SHA-256 of the name:
+  the full name stands in the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from urllib.parse import unquote
+
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.[]=,+@ ")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_LONGEST = 100
+_KEPT = 80
+
+
+def _escape(char: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+
+
+def encode_component(name: str, *, dots: bool = True) -> str:
+    """``name`` as one path component (see the module's text). With ``dots=False`` every dot is encoded."""
+    if not name:
+        return "%"
+    safe = _SAFE if dots else _SAFE - {"."}
+    text = "".join(char if char in safe else _escape(char) for char in name)
+    if text[0] in ". ":
+        text = _escape(text[0]) + text[1:]
+    if text[-1] in ". ":
+        text = text[:-1] + _escape(text[-1])
+    if _RESERVED.fullmatch(text):
+        text = _escape(text[0]) + text[1:]
+    mask = sum(1 << index for index, char in enumerate(name) if "A" <= char <= "Z")
+    if mask:
+        text += f"~{mask:x}"
+    if len(text) > _LONGEST:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        text = re.sub(r"%[0-9a-f]?$", "", text[:_KEPT]).rstrip(". ") + f"~~{digest}"
+    return text
+
+
+def decode_component(text: str) -> str | None:
+    """The name that ``encode_component`` was given; None for a shortened one (its manifest tells)."""
+    if "~~" in text:
+        return None
+    if text == "%":
+        return ""
+    return unquote(text.partition("~")[0], errors="surrogateescape")
+
+
+def split_node_id(node_id: str) -> tuple[str, ...]:
+    """``tests/test_a.py::TestB::test_c[x/y]`` as ``("tests", "test_a.py", "TestB", "test_c[x/y]")``.
+
+    A parametrised name may hold ``/`` and ``::``; only what stands before its ``[`` is split.
+    """
+    head, bracket, parameters = node_id.partition("[")
+    path, *names = head.split("::")
+    if bracket:
+        if names:
+            names[-1] += bracket + parameters
+        else:
+            path += bracket + parameters
+    return (*path.split("/"), *names)
+
+
+def golden_folder(node_id: str) -> str:
+    """Folder of a test's goldens, relative to the golden folder, with ``/``."""
+    return "/".join(encode_component(part) for part in split_node_id(node_id))
+
+
+def check_stem(check: str, device_class: str) -> str:
+    """``<check name>.<device class>``, the common stem of a golden's files."""
+    return f"{encode_component(check, dots=False)}.{encode_component(device_class, dots=False)}"
+
+
+def split_stem(stem: str) -> tuple[str, str]:
+    """The encoded check name and device class of a golden's file name."""
+    check, _, rest = stem.partition(".")
+    return check, rest.partition(".")[0]

@@ -1,0 +1,323 @@
+"""Goldens on disk: where they lie, how they are read and how they are written, all or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from seedpin.clip.clip import Clip
+from seedpin.clip.codec import decode
+from seedpin.clip.digest import clip_digest, file_digest, frame_digests
+from seedpin.errors import DamagedGoldenError, GoldenWriteError, StaleGoldenError
+from seedpin.goldens.atomic import write_all
+from seedpin.goldens.manifest import FileRecord, Manifest, from_json, to_json
+from seedpin.goldens.names import check_stem, golden_folder, split_stem
+
+_LFS = b"version https://git-lfs"
+_LOCK_SECONDS = 60.0
+_WRITE_ANEW = "write it anew: pytest --update-golden=all"
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenKey:
+    """What names a golden: the test's node id, the check's name and the device class."""
+
+    test: str
+    check: str
+    device_class: str
+
+    @property
+    def stem(self) -> str:
+        """Path of the golden without its extension, relative to the golden folder, with ``/``."""
+        return f"{golden_folder(self.test)}/{check_stem(self.check, self.device_class)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A golden as it was read: its manifest, that file's path and the digest of that file's bytes."""
+
+    manifest: Manifest
+    path: Path
+    manifest_digest: str
+
+    def file(self, role: str) -> Path:
+        return self.path.parent / self.manifest.files[role].name
+
+
+@dataclass(frozen=True, slots=True)
+class StagedGolden:
+    """A golden that waits to be written: its staged manifest, its key, and what it replaces.
+
+    ``expected`` is the digest of the manifest that the decision was based on, None for no golden; with
+    ``force`` the golden is replaced whatever it has become.
+    """
+
+    staged: Path
+    key: GoldenKey
+    expected: str | None
+    force: bool = False
+
+
+class GoldenStore:
+    """The goldens below one folder. ``state`` is the ``.seedpin`` folder, where the lock lies."""
+
+    def __init__(self, root: Path, state: Path) -> None:
+        self.root = root
+        self.state = state
+
+    def manifest_path(self, key: GoldenKey) -> Path:
+        return self.root / f"{key.stem}.json"
+
+    def read(self, key: GoldenKey) -> Golden | None:
+        """The golden of ``key`` with its files' digests verified; None where there is none.
+
+        Raises:
+            DamagedGoldenError, NewerFormatError: see ``read_golden``.
+        """
+        try:
+            return self._read(key)
+        except DamagedGoldenError:
+            # Another process may have been in the middle of an update; with the lock nobody is.
+            with contextlib.suppress(GoldenWriteError), self.locked():
+                return self._read(key)
+            raise
+
+    def _read(self, key: GoldenKey) -> Golden | None:
+        golden = read_golden(self.manifest_path(key))
+        if golden is None:
+            return None
+        manifest = golden.manifest
+        named = GoldenKey(manifest.test, manifest.check, manifest.device_class)
+        if named != key:
+            raise DamagedGoldenError(
+                f"{golden.path} is the golden of {_told(named)}, not of {_told(key)}: it was copied or moved",
+                hint=f"{_restore(golden.path)}, or {_WRITE_ANEW}",
+            )
+        return golden
+
+    def device_classes(self, test: str, check: str) -> tuple[str, ...]:
+        """Device classes for which this check has a golden, sorted."""
+        folder = self.root / golden_folder(test)
+        wanted = check_stem(check, "x").partition(".")[0]
+        found = set()
+        for path in folder.glob("*.json"):
+            name, device_class = split_stem(path.name)
+            if name == wanted and path.name.count(".") == 2:
+                found.add(device_class)
+        return tuple(sorted(found))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the lock that makes writers under the golden folder take turns.
+
+        Raises:
+            GoldenWriteError: another process held it for a minute, or its file cannot be written.
+        """
+        path = self.state / "golden.lock"
+        lock = FileLock(path, timeout=_LOCK_SECONDS)
+        try:
+            self.state.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout as error:
+            raise GoldenWriteError(
+                f"another process has been writing goldens below {self.root} for {_LOCK_SECONDS:.0f} s",
+                hint=f"wait for it, or delete {path} if none runs",
+            ) from error
+        except OSError as error:
+            raise GoldenWriteError(
+                f"the lock {path} could not be taken: {error}; nothing was changed",
+                hint=f"make {self.state} writable, then run the update again",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def write_goldens(self, changes: Sequence[StagedGolden]) -> None:
+        """Puts staged goldens in their places. Afterwards either all are the new ones or none is.
+
+        Raises:
+            StaleGoldenError: a golden is not the expected one any more (not with ``force``).
+            NewerFormatError: a golden in place was written by a newer seedpin.
+            GoldenWriteError: the file system refused.
+        """
+        with self.locked():
+            sources: dict[Path, Path] = {}
+            obsolete: list[Path] = []
+            for change in changes:
+                target = self.manifest_path(change.key)
+                try:
+                    staged = from_json(change.staged.read_bytes(), change.staged)
+                except OSError as error:
+                    raise GoldenWriteError(
+                        f"the clip that was to become {target} cannot be read: {error}; nothing was changed",
+                        hint="run the update again",
+                    ) from error
+                old_names = _check_expected(target, staged, change)
+                names = {file.name for file in staged.files.values()}
+                sources |= {target.parent / name: change.staged.parent / name for name in sorted(names)}
+                sources[target] = change.staged
+                obsolete += [target.parent / name for name in sorted(old_names - names)]
+            write_all(sources, obsolete)
+
+
+def _check_expected(target: Path, staged: Manifest, change: StagedGolden) -> set[str]:
+    """Names of the files of the golden at ``target``, once it is known that it may be replaced."""
+    present, old = None, None
+    if target.is_file():
+        try:
+            present = digest_or_none(target)
+            old = from_json(_bytes_of(target), target)
+        except DamagedGoldenError:
+            if not change.force:
+                raise
+    if present != change.expected and not change.force and (old is None or old.digest != staged.digest):
+        raise StaleGoldenError(
+            f"{target} changed since this run read it "
+            f"(was {change.expected or 'absent'}, is {present or 'absent'})",
+            hint="run the test again, then update",
+        )
+    return set() if old is None else {file.name for file in old.files.values()}
+
+
+def read_golden(path: Path) -> Golden | None:
+    """The golden whose manifest is ``path``, its sibling files verified; None where there is no such file.
+
+    Raises:
+        NewerFormatError: a newer seedpin wrote it.
+        DamagedGoldenError: the manifest or a file beside it is absent, truncated, tampered with or an LFS
+            pointer.
+    """
+    try:
+        raw = _bytes_of(path)
+    except FileNotFoundError:
+        return None
+    manifest = from_json(raw, path)
+    if clip_digest(manifest.frame_digests) != manifest.digest or (
+        manifest.kind == "clip" and manifest.facts.get("frames") != len(manifest.frame_digests)
+    ):
+        raise DamagedGoldenError(
+            f"{path} contradicts itself: its digest is not that of its {len(manifest.frame_digests)} "
+            "frame digests; it was changed",
+            hint=f"{_restore(path)}, or {_WRITE_ANEW}",
+        )
+    for record in manifest.files.values():
+        _verify_file(path.parent / record.name, record)
+    return Golden(manifest, path, f"sha256:{hashlib.sha256(raw).hexdigest()}")
+
+
+def digest_or_none(path: Path) -> str | None:
+    """The digest of a file's bytes; None where there is no file that can be read."""
+    try:
+        return file_digest(path)
+    except OSError:
+        return None
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedGoldenError(
+            f"{path} cannot be read: {error}", hint=f"check its permissions, or {_WRITE_ANEW}"
+        ) from error
+
+
+def _told(key: GoldenKey) -> str:
+    return f"{key.test} ({key.check}, {key.device_class})"
+
+
+def _restore(path: Path) -> str:
+    return f"restore it from version control (git checkout -- '{path}')"
+
+
+def _verify_file(path: Path, record: FileRecord) -> None:
+    restore = f"{_restore(path)}, or {_WRITE_ANEW}"
+    try:
+        size = path.stat().st_size
+        found = file_digest(path)
+        with path.open("rb") as stream:
+            head = stream.read(len(_LFS))
+    except FileNotFoundError:
+        raise DamagedGoldenError(f"{path} is missing though its manifest names it", hint=restore) from None
+    except OSError as error:
+        raise DamagedGoldenError(
+            f"{path} cannot be read: {error}", hint=f"check its permissions, or {_WRITE_ANEW}"
+        ) from error
+    if head == _LFS:
+        raise DamagedGoldenError(f"{path} is a Git LFS pointer, not the frames", hint="git lfs pull")
+    if size != record.bytes:
+        raise DamagedGoldenError(
+            f"{path} has {size} bytes, its manifest says {record.bytes}: truncated or replaced", hint=restore
+        )
+    if found != record.digest:
+        raise DamagedGoldenError(
+            f"{path} does not match its digest in the manifest: it was changed", hint=restore
+        )
+
+
+def load_clip(golden: Golden) -> Clip:
+    """The golden's frames, verified against the digests of its manifest.
+
+    Raises:
+        DamagedGoldenError: they cannot be decoded, or are not the frames that the manifest describes.
+    """
+    manifest = golden.manifest
+    path = golden.file("frames")
+    clip = decode(path, path.suffix.lstrip("."), manifest.facts, value_range=manifest.value_range)
+    digests = frame_digests(clip)
+    if digests != manifest.frame_digests or clip_digest(digests) != manifest.digest:
+        raise DamagedGoldenError(
+            f"{path} decodes to other frames than its manifest's digests tell",
+            hint=f"{_restore(path)}, or {_WRITE_ANEW}",
+        )
+    return clip
+
+
+def write_staged(
+    folder: Path, stem: str, manifest: Manifest, contents: Mapping[str, tuple[str, bytes]]
+) -> Path:
+    """Writes a golden under ``folder`` (never the golden folder itself) and returns its manifest's path.
+
+    ``contents`` maps each role ("frames", "tensors", "trace") to an extension and the file's bytes; the
+    manifest's ``files`` are filled from it.
+
+    Raises:
+        GoldenWriteError: the file system refused; what was begun is removed.
+    """
+    target = folder / f"{stem}.json"
+    files = {
+        role: FileRecord(
+            f"{target.stem}.{extension}", f"sha256:{hashlib.sha256(content).hexdigest()}", len(content)
+        )
+        for role, (extension, content) in contents.items()
+    }
+    written: list[Path] = []
+    done = False
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for role, (_, content) in contents.items():
+            path = target.parent / files[role].name
+            written.append(path)
+            path.write_bytes(content)
+        written.append(target)
+        target.write_text(to_json(dataclasses.replace(manifest, files=files)), encoding="utf-8")
+        done = True
+    except OSError as error:
+        raise GoldenWriteError(
+            f"the obtained clip could not be kept below {folder}: {error}",
+            hint="make room on the disk, then run again",
+        ) from error
+    finally:
+        for path in () if done else written:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+    return target

@@ -1,0 +1,97 @@
+"""Under which pin, on which device and in which environment a clip came about."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from dataclasses import dataclass
+
+import pytest
+
+from seedpin.config import Config
+from seedpin.environment.device import DeviceClass, device_class, named_class
+from seedpin.environment.fingerprint import Environment, capture_environment
+from seedpin.errors import DeviceUnavailableError, UnpinnedClipWarning, UsageError
+from seedpin.pinning.model import PinInfo
+from seedpin.pinning.pin import Pin, current_pin, last_pin, pin
+from seedpin.pinning.profiles import verify_profile
+from seedpin.plugin.state import UPDATE, ItemState, Update
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Seed, level and profile are None where nothing was pinned."""
+
+    seed: int | None
+    level: str | None
+    profile: str | None
+    device: DeviceClass
+    environment: Environment
+
+
+def find_circumstances(
+    request: pytest.FixtureRequest, state: ItemState, settings: Config, devices: frozenset[str]
+) -> Circumstances:
+    """Circumstances of a clip that the test now checks; ``devices`` are accelerators that it lies on.
+
+    Raises UsageError where models ran on devices of several classes, DeviceUnavailableError where an update
+    would write goldens of a device that is not here, ProfileTooLateError where the CPU profile was set too
+    late to be in force, SeedpinError as ``device_class`` does.
+    """
+    update = request.config.stash[UPDATE]
+    held = _pin_of_the_last_call(state) or current_pin() or _pin_of_this_test(state)
+    if held is None:
+        warnings.warn(
+            f"{request.node.nodeid} checks a clip, but nothing was pinned; "
+            "use seeded_model(...) or `with seedpin.pin(...)`",
+            UnpinnedClipWarning,
+            stacklevel=5,
+        )
+        device = _device(update, state, settings, devices, settings.cpu_profile)
+        environment = capture_environment(
+            device, None, profile=settings.cpu_profile, packages=settings.packages
+        )
+        return Circumstances(None, None, settings.cpu_profile, device, environment)
+    device = _device(update, state, settings, devices, held.profile)
+    if device.kind == "cpu" and settings.device_class == "auto":
+        verify_profile(held.profile)
+    # Settings as they are under the pin: the same pin again, without a model.
+    again = contextlib.nullcontext(held) if current_pin() else pin(held.seed, level=held.level)
+    with again:
+        environment = capture_environment(device, held, packages=settings.packages)
+    return Circumstances(held.seed, held.level, held.profile, device, environment)
+
+
+def _pin_of_the_last_call(state: ItemState) -> PinInfo | None:
+    called = [call.model for call in state.calls if call.model is not None] or state.models
+    return called[-1].pin_info if called else None
+
+
+def _pin_of_this_test(state: ItemState) -> Pin | None:
+    found = last_pin()
+    return None if found is state.pin_before else found
+
+
+def _device(
+    update: Update, state: ItemState, settings: Config, devices: frozenset[str], profile: str
+) -> DeviceClass:
+    if settings.device_class != "auto":
+        named = named_class(settings.device_class)
+        if update.mode is not None and not update.collect and named.kind != "cpu":
+            try:
+                device_class(named.kind, profile)
+            except DeviceUnavailableError as error:
+                raise DeviceUnavailableError(
+                    f"goldens for {named.name} are not written here: {error.what}",
+                    hint="run the update on a machine with that device",
+                ) from None
+        return named
+    used = {str(device) for model in state.models for device in model.devices_used} | devices
+    accelerators = {device for device in used if not device.startswith(("cpu", "meta"))}
+    classes = {found.name: found for found in (device_class(name, profile) for name in accelerators)}
+    if len(classes) > 1:
+        raise UsageError(
+            f"the models of this test ran on devices of several classes: {', '.join(sorted(classes))}",
+            hint="say which one the golden belongs to: --golden-device-class NAME",
+        )
+    return next(iter(classes.values())) if classes else device_class("cpu", profile)

@@ -1,0 +1,107 @@
+"""Whether a run covered everything: only then does it tell which goldens are unused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from seedpin.plugin.state import AGAINST, RUN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xdist.workermanage import WorkerController
+
+    from seedpin.plugin.session import SeedpinSession
+
+_KEY = "seedpin_partial"
+_HIDING = {
+    "lf": "--lf was given",
+    "ignore": "--ignore was given",
+    "ignore_glob": "--ignore-glob was given",
+}
+
+
+class Completeness:
+    """Adds ``complete``, ``partial_because``, ``skipped`` and ``claimed`` to ``run.json`` at a session's end.
+
+    ``skipped`` holds node ids of tests, modules and folders that did not run; ``claimed`` the goldens that
+    checks asked for, without extension and relative to the golden folder.
+    """
+
+    def __init__(self, session: SeedpinSession) -> None:
+        self._session = session
+        self._config = session.config
+        self._deselected = 0
+        self._skipped: set[str] = set()
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        self._deselected += len(items)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self._skipped.add(report.nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped:
+            self._skipped.add(report.nodeid)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: WorkerController, error: object) -> None:
+        """What a worker saw while it collected; all workers collect the same."""
+        seen: dict[str, Any] = (getattr(node, "workeroutput", None) or {}).get(_KEY, {})
+        self._deselected = max(self._deselected, seen.get("deselected", 0))
+        self._skipped.update(seen.get("skipped", ()))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
+        if self._session.is_worker:
+            output = self._config.workeroutput  # type: ignore[attr-defined]  # xdist's
+            output[_KEY] = {"deselected": self._deselected, "skipped": sorted(self._skipped)}
+            return
+        if not self._session.results:
+            return
+        reasons = self._reasons(int(exitstatus))
+        from seedpin.goldens.names import check_stem, golden_folder
+
+        claimed = set()
+        for result in self._session.results:
+            claimed.add(f"{golden_folder(result.test)}/{check_stem(result.check, result.device_class)}")
+            claimed.add(result.golden.removesuffix(".json"))
+        run = self._config.stash[RUN]
+        meta = {
+            **run.read_meta(),
+            "complete": not reasons,
+            "partial_because": reasons,
+            "skipped": sorted(self._skipped),
+            "claimed": sorted(claimed),
+        }
+        try:
+            run.write_meta(meta)
+        except OSError as error:
+            self._session.not_kept = str(error)
+
+    def _reasons(self, exitstatus: int) -> list[str]:
+        config = self._config
+        reasons = []
+        if exitstatus != 0:
+            reasons.append(f"it did not pass (exit status {exitstatus})")
+        if self._deselected:
+            reasons.append(f"{self._deselected} test(s) were deselected (-k, -m, --deselect or a plugin)")
+        if AGAINST in config.stash:
+            reasons.append("it was held against another revision, not against goldens")
+        reasons += [text for name, text in _HIDING.items() if config.getoption(name, None)]
+        if not self._covers_all():
+            reasons.append(f"only {' '.join(map(str, config.args))} was asked for")
+        return reasons
+
+    def _covers_all(self) -> bool:
+        """Whether pytest was started for the whole project: without paths, or with its root or testpaths."""
+        config = self._config
+        base = config.invocation_params.dir
+        asked = {(base / Path(str(argument))).resolve() for argument in config.args}
+        root = config.rootpath.resolve()
+        whole = {(root / str(path)).resolve() for path in config.getini("testpaths")} or {root}
+        return root in asked or whole <= asked

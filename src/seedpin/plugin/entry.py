@@ -1,0 +1,169 @@
+"""What pytest loads: options, ini values, markers, CPU profile. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import warnings
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from seedpin.config import OPTIONS, Config, load_config, suggest
+from seedpin.errors import ConfigError, SeedpinError, UpdateRefusedError
+from seedpin.pinning.profiles import apply_profile
+from seedpin.plugin.fixtures import golden_image, golden_tensors, golden_video, seeded_model
+from seedpin.plugin.state import CONFIG, UPDATE, VARIABLES, Update
+
+__all__ = ["golden_image", "golden_tensors", "golden_video", "seeded_model"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("seedpin", "seedpin: seed-pinned regression testing of generative models")
+    for option in OPTIONS:
+        if option.flag:
+            group.addoption(
+                option.flag,
+                dest=option.ini,
+                default=None,
+                type=int if option.kind == "int" else str,
+                choices=option.choices or None,
+                help=option.help,
+            )
+        if option.kind == "list":
+            parser.addini(option.ini, option.help, type="args", default=None)
+        else:
+            parser.addini(option.ini, option.help, default=None)
+    # One flag per mode: with an optional value, `--update-golden tests/` would take the path for the mode.
+    for flag, mode, text in (
+        ("--update-golden", "changed", "Write goldens that are missing or beyond their gate."),
+        ("--update-golden=changed", "changed", "The same."),
+        ("--update-golden=missing", "missing", "Write only goldens that are missing."),
+        ("--update-golden=all", "all", "Write every golden anew, damaged ones too."),
+    ):
+        group.addoption(flag, dest="update_golden", action="store_const", const=mode, default=None, help=text)
+    group.addoption("--golden-reason", default="", help="Why goldens are updated; kept in their manifests.")
+    group.addoption(
+        "--golden-against",
+        metavar="=REF",
+        nargs="?",
+        const="",
+        default=None,
+        help="Compare with what revision REF gives on this machine, bit by bit, instead of stored goldens; "
+        "without =REF with where HEAD left the main branch.",
+    )
+    group.addoption(
+        "--golden-attribute",
+        action="store_true",
+        help="Where the environment changed, run the commit that minted the golden in this environment, "
+        "and say whether code or environment moved the bits.",
+    )
+    group.addoption(
+        "--golden-report", action="store_true", help="Write the run's report, a folder to look at."
+    )
+    group.addoption("--seedpin-collect", action="store_true", help=argparse.SUPPRESS)
+    group.addoption("--seedpin-thorough", action="store_true", help=argparse.SUPPRESS)
+    group.addoption(
+        "--golden-allow-ci",
+        action="store_true",
+        help="Allow --update-golden although the environment variable CI is set.",
+    )
+
+
+def _load(config: pytest.Config, arguments: Any) -> Config:
+    known = {option.ini for option in OPTIONS}
+    with warnings.catch_warnings():  # pytest 9 deprecates it and has nothing else that lists what is set
+        warnings.simplefilter("ignore")
+        names = list(getattr(config, "inicfg", ()))
+    for name in names:
+        if name.startswith("seedpin_") and name not in known:
+            raise ConfigError(
+                f"{config.inipath}: unknown key {name!r} in pytest's ini options", hint=suggest(name, known)
+            )
+    ini = {option.key: config.getini(option.ini) for option in OPTIONS}
+    cli = {option.key: getattr(arguments, option.ini, None) for option in OPTIONS if option.flag}
+    ini = {key: value for key, value in ini.items() if value not in (None, "", [])}
+    return load_config(config.rootpath, ini=ini, cli=cli)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, None, None]:
+    """A bare ``--golden-against`` must not take the path after it for its revision."""
+    early_config.stash[VARIABLES] = dict(os.environ)
+    if "--golden-against" in args:
+        args[:] = ["--golden-against=" if arg == "--golden-against" else arg for arg in args]
+        known = early_config.known_args_namespace
+        again = parser.parse_known_args(args, namespace=copy.copy(early_config.option))
+        known.golden_against = again.golden_against
+        known.file_or_dir = again.file_or_dir
+    _set_profile(early_config)
+    return (yield)
+
+
+def _set_profile(early_config: pytest.Config) -> None:
+    """Sets the CPU profile's variables before any conftest or test can run a first operation."""
+    try:
+        config = _load(early_config, early_config.known_args_namespace)
+        apply_profile(config.cpu_profile)
+    except ConfigError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "seed(value, level=None): seed (and level) of this test's pins.")
+    config.addinivalue_line(
+        "markers",
+        "golden(**tolerance): tolerance of this test's checks, for example golden(psnr=45, max_abs=4).",
+    )
+    try:
+        settings = _load(config, config.option)
+        if settings.device_class != "auto":
+            from seedpin.environment.device import named_class
+
+            named_class(settings.device_class)
+        apply_profile(settings.cpu_profile)
+        config.stash[UPDATE] = _update(config)
+        if config.getoption("golden_against") is not None and not config.getoption("seedpin_collect"):
+            from seedpin.refs.against_session import compared_settings
+
+            settings = compared_settings(config, settings)
+        config.stash[CONFIG] = settings
+    except SeedpinError as error:
+        raise pytest.UsageError(str(error)) from error
+    from seedpin.plugin.session import SeedpinSession
+
+    session = SeedpinSession(config)
+    config.pluginmanager.register(session, "seedpin-session")
+    if config.getoption("golden_attribute") and not session.is_worker:
+        from seedpin.refs.attribute_session import AttributeSession
+
+        config.pluginmanager.register(AttributeSession(config, session, settings), "seedpin-attribute")
+    if not session.is_worker:
+        from seedpin.plugin.publish import Publisher
+
+        config.pluginmanager.register(Publisher(config, session.run, session.latest), "seedpin-publisher")
+
+
+def _update(config: pytest.Config) -> Update:
+    if config.getoption("seedpin_collect"):
+        return Update("all", "", collect=True, thorough=config.getoption("seedpin_thorough"))
+    mode = config.getoption("update_golden")
+    reason = config.getoption("golden_reason")
+    if mode is None:
+        if reason:
+            raise UpdateRefusedError(
+                "--golden-reason is given without --update-golden", hint="add --update-golden"
+            )
+        return Update(None, "")
+    if os.environ.get("CI", "").lower() not in ("", "0", "false") and not config.getoption("golden_allow_ci"):
+        raise UpdateRefusedError(
+            "--update-golden is refused because the environment variable CI is set: "
+            "a gate that rewrites its own goldens gates nothing",
+            hint="update on your machine, or add --golden-allow-ci",
+        )
+    return Update(mode, reason)

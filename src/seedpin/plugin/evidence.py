@@ -1,0 +1,60 @@
+"""More about an exhibit: whether its calls repeat, and where its trace parts from a golden's."""
+
+from __future__ import annotations
+
+import os
+
+from seedpin.compare.tolerance import Tolerance
+from seedpin.errors import TraceError
+from seedpin.goldens.store import Golden
+from seedpin.plugin.calls import trace_of
+from seedpin.plugin.exhibit import Exhibit
+from seedpin.plugin.fresh import BATCH
+from seedpin.trace.divergence import Divergence, first_divergence
+from seedpin.trace.probe import Instability, probe_call
+from seedpin.trace.storage import from_bytes
+
+
+def instability(exhibit: Exhibit, declared: Tolerance | None) -> Instability | None:
+    """What keeps the calls behind this check from repeating; not asked where a tolerance is declared."""
+    thorough = exhibit.desk.update.thorough
+    lenient = exhibit.desk.settings.probe == "off" or (declared is not None and declared.same_environment)
+    if lenient and not thorough:
+        return None
+    another = ((exhibit.here.seed or 0) + 1) % 2**32 if thorough else None
+    for call in exhibit.calls:
+        if call.repeat is None or id(call) in exhibit.desk.state.probed:
+            continue
+        found = probe_call(call.outcome(), call.repeat, another_seed=another, entropy=call.entropy)
+        if found is not None:
+            return found
+        exhibit.desk.state.probed.add(id(call))
+    return None
+
+
+def neighbours(exhibit: Exhibit) -> tuple[str, ...]:
+    """What a batch of two does to the first item, where ``seedpin probe --batch`` asks."""
+    argument = os.environ.get(BATCH)
+    if not exhibit.desk.update.thorough or not argument:
+        return ()
+    found = []
+    for call in exhibit.calls:
+        if call.repeat is not None:
+            same = call.repeat(None, None, **{argument: 2}).first == call.first
+            word = "the same" if same else "other"
+            found.append(f"{call.name} with {argument}=2 gives its first item {word} bits.")
+    return tuple(found)
+
+
+def divergence(exhibit: Exhibit, golden: Golden) -> Divergence | None:
+    """Where this run's trace parts from the golden's; None where one of them has none."""
+    if "trace" not in golden.manifest.files:
+        return None
+    here = trace_of(exhibit.calls, exhibit.subject.items())
+    try:
+        there = from_bytes(golden.file("trace").read_bytes())
+    except (TraceError, OSError):
+        return None
+    if here is None or here.level != there.level:
+        return None
+    return first_divergence(there, here)

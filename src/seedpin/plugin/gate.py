@@ -1,0 +1,161 @@
+"""The objects behind ``golden_video``, ``golden_image`` and ``golden_tensors``."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seedpin.compare.tolerance import Tolerance, parse_tolerance
+from seedpin.errors import DuplicateGoldenError, ToleranceError, UsageError
+from seedpin.goldens.store import GoldenKey, GoldenStore
+from seedpin.plugin.case import Case
+from seedpin.plugin.circumstances import find_circumstances
+from seedpin.plugin.exhibit import Desk
+from seedpin.plugin.state import CONFIG, ITEM, RUN, UPDATE
+from seedpin.plugin.subject import ClipSubject, Subject, TensorSubject
+from seedpin.run.result import CheckResult
+
+
+class _Gate:
+    """What all three fixtures share. ``default`` is the check's name where none is given."""
+
+    def __init__(self, request: pytest.FixtureRequest, default: str) -> None:
+        config = request.config
+        settings = config.stash[CONFIG]
+        self._desk = Desk(
+            request=request,
+            settings=settings,
+            update=config.stash[UPDATE],
+            run=config.stash[RUN],
+            store=GoldenStore(settings.golden_path, settings.state_path),
+            state=request.node.stash[ITEM],
+            default=default,
+        )
+
+    def _check(
+        self,
+        subject: Subject,
+        name: str | None,
+        tolerance: Mapping[str, Any] | None,
+        allow: Iterable[str],
+        location: str,
+    ) -> CheckResult:
+        started = time.perf_counter()
+        name = self._named(name)
+        declared = self._declared(subject.kind, tolerance, location)
+        here = find_circumstances(self._desk.request, self._desk.state, self._desk.settings, subject.devices)
+        key = GoldenKey(self._desk.request.node.nodeid, name, here.device.name)
+        self._claim(key)
+        calls = tuple(self._desk.state.calls_for_check())
+        case = Case(self._desk, subject, key, here, declared, calls, location, frozenset(allow))
+        result = dataclasses.replace(case.judge(), seconds=time.perf_counter() - started)
+        self._desk.state.results.append(result)
+        return result
+
+    def _named(self, name: str | None) -> str:
+        if name is None:
+            return self._desk.default
+        try:
+            if name.encode():
+                return name
+        except (AttributeError, UnicodeEncodeError):
+            pass
+        raise UsageError(
+            f"{self._desk.request.node.nodeid}: the name of a check is a text, not {name!r}",
+            hint='write for example check(clip, name="second")',
+        )
+
+    def _claim(self, key: GoldenKey) -> None:
+        if key.stem in self._desk.state.claimed:
+            raise DuplicateGoldenError(
+                f"{key.test} checks {key.check!r} twice: both would share one golden",
+                hint='give each check of a test its own name, for example check(clip, name="second")',
+            )
+        self._desk.state.claimed.add(key.stem)
+
+    def _declared(self, kind: str, tolerance: Mapping[str, Any] | None, location: str) -> Tolerance | None:
+        """The tolerance that the call, or else the test's marker, declares; none on one machine."""
+        if self._desk.against is not None:
+            return None
+        if tolerance is not None:
+            return parse_tolerance(tolerance, f"check() at {location}", kind=kind, same_environment=True)
+        marker = self._desk.request.node.get_closest_marker("golden")
+        if marker is None:
+            return None
+        if marker.args:
+            raise ToleranceError(
+                f"{self._desk.request.node.nodeid}: the golden marker takes keywords only: {marker.args!r}",
+                hint="write for example @pytest.mark.golden(psnr=45)",
+            )
+        return parse_tolerance(marker.kwargs, "@pytest.mark.golden", kind=kind, same_environment=True)
+
+
+class ClipGate(_Gate):
+    """Compares clips (``golden_video``) or single images (``golden_image``) with their goldens."""
+
+    def check(
+        self,
+        clip: object,
+        name: str | None = None,
+        *,
+        fps: float | None = None,
+        tolerance: Mapping[str, Any] | None = None,
+        layout: str | None = None,
+        value_range: tuple[float, float] | None = None,
+        allow: Iterable[str] = (),
+    ) -> CheckResult:
+        """Compare ``clip`` with its golden; the test fails at its end if this check did not pass.
+
+        clip: whatever ``seedpin.as_clip`` takes; so are fps, layout and value_range. name: names the check
+        within its test, and its golden's files. tolerance: limits such as ``{"psnr": 45}``, which then hold
+        in the golden's own environment too. allow: kinds of suspicious content that may become a golden
+        ("black", "constant", "static", "noise").
+
+        Raises ClipError's subclasses for what is no clip, ToleranceError, DuplicateGoldenError, and
+        SuspiciousClipError in an update.
+        """
+        subject = ClipSubject(
+            clip,
+            single_image=self._desk.default == "image",
+            fps=fps,
+            layout=layout,
+            value_range=value_range,
+        )
+        return self._check(subject, name, tolerance, allow, _location())
+
+
+class TensorGate(_Gate):
+    """Compares latents or other tensors with their golden."""
+
+    def check(
+        self,
+        tensors: object,
+        name: str | None = None,
+        *,
+        tolerance: Mapping[str, Any] | None = None,
+        allow: Iterable[str] = (),
+    ) -> CheckResult:
+        """Compare a tensor or array, or a dict of them by name, with their golden.
+
+        tolerance: limits such as ``{"relative_l2": 1e-5}``. allow: ("zero",) lets zeros become a golden.
+
+        Raises UnsupportedClipError, EmptyClipError, NonFiniteClipError, ToleranceError and
+        DuplicateGoldenError; SuspiciousClipError in an update.
+        """
+        return self._check(TensorSubject(tensors), name, tolerance, allow, _location())
+
+
+def _location() -> str:
+    """``file:line`` of the test's call."""
+    frame = sys._getframe(2)
+    path = Path(frame.f_code.co_filename)
+    with contextlib.suppress(ValueError):
+        path = path.relative_to(Path.cwd())
+    return f"{path.as_posix()}:{frame.f_lineno}"

@@ -1,0 +1,286 @@
+"""The session: attempts of tests, writing after a test has passed, results from workers, the summary."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest._code.code import TerminalRepr
+
+from seedpin import __version__
+from seedpin.errors import DuplicateGoldenError, GoldenMismatch, SeedpinError, UsageError
+from seedpin.plugin.completeness import Completeness
+from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, UPDATE, ItemState
+from seedpin.run.ledger import Run, new_run_id, write_retention
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
+    from seedpin.run.result import CheckResult
+
+GOLDEN_FIXTURES = frozenset({"golden_video", "golden_image", "golden_tensors"})
+_WORKER_KEY = "seedpin_run"
+_RUN_VARIABLE = "SEEDPIN_RUN"
+
+
+class SeedpinSession:
+    """Registered once per process: in the controller, and in each xdist worker."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.settings = config.stash[CONFIG]
+        self.results: list[CheckResult] = []
+        self.not_kept = ""
+        worker_input = getattr(config, "workerinput", None)
+        self.is_worker = worker_input is not None
+        if worker_input is not None:
+            path = Path(worker_input[_WORKER_KEY])
+        elif _RUN_VARIABLE in os.environ:
+            path = Path(os.environ[_RUN_VARIABLE])
+        else:
+            path = self.settings.state_path / "runs" / new_run_id()
+        self.run = config.stash[RUN] = Run(path)
+        config.stash[EARLIER] = {}
+        config.pluginmanager.register(Completeness(self), "seedpin-completeness")
+
+    def pytest_report_header(self) -> str:
+        settings = self.settings
+        update = self.config.stash[UPDATE].mode
+        parts = [
+            f"seed {settings.seed}",
+            f"level {settings.level}",
+            f"cpu profile {settings.cpu_profile}",
+            f"goldens {settings.golden_dir}" + (f" (updating: {update})" if update else ""),
+        ]
+        return f"seedpin {__version__}: {', '.join(parts)}"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: WorkerController) -> None:
+        node.workerinput[_WORKER_KEY] = str(self.run.path)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Tests that have no golden of their own are refused at their setup, before any write.
+
+        To stop the session here would end a worker without a word.
+        """
+        owners: dict[str, pytest.Item] = {}
+        for item in items:
+            if GOLDEN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+                continue
+            if not item.path.is_relative_to(self.config.rootpath):
+                item.stash[REFUSED] = UsageError(
+                    f"{item.path} lies outside of pytest's root {self.config.rootpath}: "
+                    "its tests have no names of their own there, and so no goldens",
+                    hint=f"add --rootdir={item.path.parent}",
+                )
+                continue
+            from seedpin.goldens.names import golden_folder
+
+            folder = golden_folder(item.nodeid)
+            other = owners.setdefault(folder, item)
+            if other is not item:
+                item.stash[REFUSED] = other.stash[REFUSED] = DuplicateGoldenError(
+                    f"two tests would share the goldens in {self.settings.golden_dir}/{folder}: "
+                    f"{other.nodeid} (at {_where(other)}) and {item.nodeid} (at {_where(item)})",
+                    hint="rename one of them",
+                )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        pinning = sys.modules.get("seedpin.pinning.pin")
+        before = pinning.last_pin() if pinning is not None else None
+        item.stash[ITEM] = ItemState(attempt=getattr(item, "execution_count", 1), pin_before=before)
+        refused = item.stash.get(REFUSED, None)
+        if refused is not None:
+            pytest.fail(str(refused), pytrace=False)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Fails the test once, with all of its failing checks, after all have run."""
+        __tracebackhide__ = True
+        outcome = yield
+        state = item.stash.get(ITEM, None)
+        failing = state.failing() if state is not None else []
+        if failing:
+            raise GoldenMismatch(_messages(failing))
+        return outcome
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        if call.excinfo is not None and isinstance(call.excinfo.value, SeedpinError):
+            _show_the_callers_line(call.excinfo)
+        report = yield
+        state = item.stash.get(ITEM, None)
+        if state is None:
+            return report
+        self._explain(None if call.excinfo is None else call.excinfo.value, state, report)
+        if report.outcome != "passed":
+            state.failed = True
+        if call.when == "teardown":
+            self._probe_fresh(item, state, report)
+            self._write_staged(state, report)
+            for result in state.results:
+                self.config.stash[EARLIER].setdefault(result.id, result)
+            if state.results:
+                report.seedpin = [  # type: ignore[attr-defined]
+                    result.as_dict() for result in state.results
+                ]
+        return report
+
+    def _explain(self, error: BaseException | None, state: ItemState, report: pytest.TestReport) -> None:
+        """A failed gate is told by its message alone; no other failure, skip or teardown hides it."""
+        failing = state.failing()
+        if report.when == "setup" and report.outcome == "passed":
+            return
+        state.told = len(state.results)
+        if report.outcome == "failed":
+            if type(error) is GoldenMismatch:
+                report.longrepr = error.what
+            elif failing and isinstance(report.longrepr, TerminalRepr):
+                report.longrepr.addsection("seedpin", _messages(failing), "-")  # type: ignore[attr-defined]
+            elif failing:
+                report.longrepr = f"{report.longrepr}\n\n{_messages(failing)}"
+        elif failing and not hasattr(report, "wasxfail"):
+            report.outcome = "failed"
+            report.longrepr = _messages(failing)
+
+    def _probe_fresh(self, item: pytest.Item, state: ItemState, report: pytest.TestReport) -> None:
+        """With ``--golden-probe=fresh``: a golden is born only if a fresh process obtains the same."""
+        update = self.config.stash[UPDATE]
+        staged = {result.id: result.obtained_digest for result in state.results if result.written == "staged"}
+        if state.failed or update.collect or self.settings.probe != "fresh" or not staged:
+            return
+        from seedpin.plugin.fresh import FRESH_SUSPECTS, differing, run_fresh
+
+        try:
+            others = differing(staged, run_fresh(self.settings, [item.nodeid], inifile=self.config.inipath))
+        except SeedpinError as error:
+            report.longrepr = str(error)
+        else:
+            if not others:
+                return
+            report.longrepr = (
+                f"UNSTABLE  {', '.join(others)}: a fresh process obtained other bits, no golden was written\n"
+                f"  suspects: {'; '.join(FRESH_SUSPECTS)}\n"
+                f"  next: seedpin probe '{item.nodeid}'\n  more: seedpin explain unstable"
+            )
+        report.outcome = "failed"
+        state.failed = True
+
+    def _write_staged(self, state: ItemState, report: pytest.TestReport) -> None:
+        """Writes the goldens of a test that has passed whole; nothing of one that has not."""
+        if not state.staged:
+            return
+        written = "refused"
+        if not state.failed:
+            from seedpin.goldens.store import GoldenStore
+
+            try:
+                GoldenStore(self.settings.golden_path, self.settings.state_path).write_goldens(state.staged)
+            except (SeedpinError, OSError) as error:
+                report.outcome = "failed"
+                report.longrepr = str(error)
+            else:
+                written = ""
+        for index, result in enumerate(state.results):
+            if result.written == "staged":
+                final = written or ("created" if result.golden_digest is None else "updated")
+                state.results[index] = dataclasses.replace(result, written=final)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if self.is_worker:
+            return
+        for data in getattr(report, "seedpin", ()):
+            from seedpin.run.result import from_dict
+
+            result = from_dict(data)
+            self.results.append(result)
+            try:
+                if len(self.results) == 1:
+                    self._begin_run()
+                self.run.write_result(result)
+            except OSError as error:
+                self.not_kept = str(error)
+
+    def _begin_run(self) -> None:
+        write_retention(self.settings.state_path, self.settings.keep_runs - 1, current=self.run)
+        self.run.write_meta(
+            {
+                "run": self.run.id,
+                "seedpin": __version__,
+                "arguments": list(self.config.invocation_params.args),
+                "golden_dir": self.settings.golden_dir,
+                "update": self.config.stash[UPDATE].mode,
+                **({"against": self.config.stash[AGAINST].commit} if AGAINST in self.config.stash else {}),
+            }
+        )
+
+    def latest(self) -> list[CheckResult]:
+        """The last record of each check, in an order that does not depend on workers."""
+        found = {result.id: result for result in self.results}
+        return [found[key] for key in sorted(found)]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self.results:
+            return
+        from seedpin.report.terminal import format_summary, format_tally, format_written
+
+        results = self.latest()
+        written = [result for result in results if result.written in {"created", "updated"}]
+        refused = [result for result in results if result.written == "refused"]
+        rows = format_summary(
+            [result for result in results if result not in written and result.written != "new"]
+        )
+        if not rows and not written:
+            return
+        terminalreporter.section("seedpin", sep="=")
+        for line in rows:
+            terminalreporter.write_line(line)
+        if written:
+            terminalreporter.write_line(f"{len(written)} golden(s) written:")
+            for result in written:
+                terminalreporter.write_line(f"  {format_written(result)}")
+        if refused:
+            terminalreporter.write_line(
+                f"{len(refused)} golden(s) not written, because their test did not pass:", red=True
+            )
+            for result in refused:
+                terminalreporter.write_line(f"  {result.golden}")
+        terminalreporter.write_line(f"{len(results)} check(s): {format_tally(results)}")
+        if any(result.obtained for result in results):
+            folder = self.settings.shown(self.run.path)
+            terminalreporter.write_line(f"obtained clips and results: {folder}")
+        if self.not_kept:
+            terminalreporter.write_line(f"results could not be kept: {self.not_kept}", red=True)
+
+
+def _show_the_callers_line(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """An error of seedpin's ends at the user's line; what lies below is of no use to the user."""
+    own = str(Path(__file__).parents[1])
+    for entry in excinfo.traceback:
+        if str(entry.path).startswith(own):
+            # pytest builds the traceback anew, so that only what the frames say counts.
+            entry.frame.f_globals.setdefault("__tracebackhide__", _is_hidden)
+
+
+def _is_hidden(excinfo: pytest.ExceptionInfo[BaseException] | None) -> bool:
+    error = None if excinfo is None else excinfo.value
+    return isinstance(error, SeedpinError) and error.__cause__ is None
+
+
+def _messages(failing: list[CheckResult]) -> str:
+    return "\n\n".join(result.message for result in failing)
+
+
+def _where(item: pytest.Item) -> str:
+    path, line, _ = item.location
+    return f"{path}:{(line or 0) + 1}"

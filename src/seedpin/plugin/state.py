@@ -1,0 +1,71 @@
+"""Keys of what the plugin keeps on pytest's config and items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from seedpin.config import Config
+    from seedpin.errors import SeedpinError
+    from seedpin.goldens.store import StagedGolden
+    from seedpin.pinning.model import SeededModel
+    from seedpin.pinning.pin import Pin
+    from seedpin.plugin.calls import Call
+    from seedpin.refs.against import Against
+    from seedpin.run.ledger import Run
+    from seedpin.run.result import CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What may be written: ``mode`` is None, "changed", "missing" or "all".
+
+    ``collect`` gathers what a run gives, for a comparison with another run: nothing is refused then.
+    ``thorough`` collects too, and probes each call at length.
+    """
+
+    mode: str | None
+    reason: str
+    collect: bool = False
+    thorough: bool = False
+
+
+@dataclass(slots=True)
+class ItemState:
+    """One attempt of one test: its models, its results, and what waits to be written."""
+
+    attempt: int = 1
+    models: list[SeededModel] = field(default_factory=list)
+    results: list[CheckResult] = field(default_factory=list)
+    staged: list[StagedGolden] = field(default_factory=list)
+    failed: bool = False
+    claimed: set[str] = field(default_factory=set)
+    pin_before: Pin | None = None
+    calls: list[Call] = field(default_factory=list)
+    window: tuple[int, int] = (0, 0)
+    probed: set[int] = field(default_factory=set)
+    told: int = 0
+
+    def failing(self) -> list[CheckResult]:
+        """Checks that did not pass and that no report has told yet."""
+        return [result for result in self.results[self.told :] if not result.passed]
+
+    def calls_for_check(self) -> list[Call]:
+        """The calls since the last check; where there are none, those of the last check."""
+        if len(self.calls) > self.window[1]:
+            self.window = (self.window[1], len(self.calls))
+        return self.calls[slice(*self.window)]
+
+
+CONFIG: pytest.StashKey[Config] = pytest.StashKey()
+VARIABLES: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+"""Environment variables before any conftest or test was imported: libraries set some when imported."""
+UPDATE: pytest.StashKey[Update] = pytest.StashKey()
+RUN: pytest.StashKey[Run] = pytest.StashKey()
+ITEM: pytest.StashKey[ItemState] = pytest.StashKey()
+AGAINST: pytest.StashKey[Against] = pytest.StashKey()
+REFUSED: pytest.StashKey[SeedpinError] = pytest.StashKey()
+EARLIER: pytest.StashKey[dict[str, CheckResult]] = pytest.StashKey()

@@ -1,0 +1,85 @@
+"""Which checks of a run are meant: by id, by part of an id, by an expression as of ``pytest -k``, or all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from _pytest.mark.expression import Expression
+
+from seedpin.config import suggest
+from seedpin.errors import DecisionRefusedError, UsageError
+from seedpin.run.decide import UNDECIDABLE
+from seedpin.run.ledger import Run, decidable, latest_results, pending
+from seedpin.run.result import CheckResult
+
+
+def choose_checks(
+    run: Run, names: Sequence[str] = (), expression: str = "", *, everything: bool = False
+) -> list[CheckResult]:
+    """The checks to decide on.
+
+    ``names`` are ids or unique parts of ids, decided before or not. ``expression`` and ``everything`` choose
+    among what is pending. Without any of these the only pending check is meant.
+
+    Raises:
+        DecisionRefusedError: several checks await a decision and none was named, or nothing fits.
+        UsageError: the expression cannot be read, or two ways of choosing were mixed.
+    """
+    if names and (expression or everything):
+        raise UsageError("ids were given together with -k or --all", hint="choose in one way")
+    open_checks = pending(run)
+    if names:
+        return list({found.id: found for name in names for found in [_named(run, name)]}.values())
+    if expression:
+        found = [result for result in open_checks if matches(expression, result.id)]
+        if not found:
+            raise DecisionRefusedError(
+                f"no check of run {run.id} that awaits a decision fits -k {expression!r}",
+                hint=_listing(open_checks),
+            )
+        return found
+    if everything or len(open_checks) <= 1:
+        return open_checks
+    raise DecisionRefusedError(
+        f"{len(open_checks)} checks of run {run.id} await a decision",
+        hint=f"name one, or choose with -k EXPR, or take --all\n{_listing(open_checks)}",
+    )
+
+
+def matches(expression: str, text: str) -> bool:
+    """Whether ``text`` fits an expression of substrings with ``and``, ``or``, ``not`` and brackets."""
+    lowered = text.lower()
+    try:
+        compiled = Expression.compile(expression)
+        return bool(compiled.evaluate(lambda part, /, **_: part.lower() in lowered))
+    except SyntaxError as error:
+        raise UsageError(
+            f"-k {expression!r} cannot be read: {error}", hint="write for example -k 'wan and not i2v'"
+        ) from error
+
+
+def _named(run: Run, name: str) -> CheckResult:
+    candidates = decidable(run)
+    exact = [result for result in candidates if result.id == name]
+    found = exact or [result for result in candidates if name in result.id]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DecisionRefusedError(f"{name!r} names {len(found)} checks", hint=f"name one\n{_listing(found)}")
+    others = [result.id for result in latest_results(run)]
+    if any(name in other for other in others):
+        raise DecisionRefusedError(
+            f"{name!r} left no clip to decide on in run {run.id}: it passed, or its clip is gone",
+            hint=_listing(candidates) if candidates else "nothing awaits a decision",
+        )
+    raise DecisionRefusedError(f"no check of run {run.id} is called {name!r}", hint=suggest(name, others))
+
+
+def split_refused(results: Sequence[CheckResult]) -> tuple[list[CheckResult], list[CheckResult]]:
+    """What can be accepted, and what cannot because it is unstable or damaged."""
+    good = [result for result in results if result.verdict not in UNDECIDABLE]
+    return good, [result for result in results if result.verdict in UNDECIDABLE]
+
+
+def _listing(results: Sequence[CheckResult]) -> str:
+    return "\n".join(f"    {result.id}" for result in results[:20]) or "nothing awaits a decision"

@@ -1,0 +1,184 @@
+"""Runs on disk: ``.seedpin/runs/<run id>/`` with ``results.jsonl`` and the clips that await a decision."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seedpin.run.result import CheckResult
+
+OBTAINED = "obtained"
+GOLDEN = "golden"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What somebody decided on a check: ``decision`` is "accept", "reject" or "undo".
+
+    ``effect`` says what became of the golden: "created", "updated", "also" (one more accepted digest),
+    "known-bad", or "" for nothing. ``when`` is UTC.
+    """
+
+    id: str
+    decision: str
+    reason: str
+    when: str
+    effect: str = ""
+
+
+def decision_now(check: str, decision: str, reason: str, effect: str = "") -> Decision:
+    return Decision(check, decision, reason, f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}", effect)
+
+
+def new_run_id() -> str:
+    """A run's name: UTC time to the second, its fraction as four hex digits; names sort by time."""
+    now = datetime.now(timezone.utc)
+    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 0x10000 // 1_000_000:04x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run's folder. ``decisions_file`` is where decisions are kept, if not in it."""
+
+    path: Path
+    decisions_file: Path | None = None
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def results_path(self) -> Path:
+        return self.path / "results.jsonl"
+
+    @property
+    def decisions_path(self) -> Path:
+        return self.decisions_file or self.path / "decisions.jsonl"
+
+    def write_decision(self, decision: Decision) -> None:
+        """Appends one decision. Raises OSError where the run's folder cannot be written."""
+        self.decisions_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.decisions_path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(decision), sort_keys=True) + "\n")
+
+    def decisions(self) -> dict[str, Decision]:
+        """The last decision on each check, by its id; one that was undone is left out."""
+        found: dict[str, Decision] = {}
+        for data in _lines(self.decisions_path):
+            try:
+                decision = Decision(**{key: str(value) for key, value in data.items()})
+            except (TypeError, AttributeError):
+                continue
+            found.pop(decision.id, None)
+            if decision.decision in {"accept", "reject"}:
+                found[decision.id] = decision
+        return found
+
+    def write_meta(self, meta: dict[str, Any]) -> None:
+        """Creates the folder, git-ignored, and ``run.json`` in it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        ignore = self.path.parent.parent / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        text = json.dumps(meta, indent=1, sort_keys=True, allow_nan=False) + "\n"
+        (self.path / "run.json").write_text(text, encoding="utf-8")
+
+    def read_meta(self) -> dict[str, Any]:
+        try:
+            data = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return data if isinstance(data, dict) else {}
+
+    def write_result(self, result: CheckResult) -> None:
+        """Appends one record; a crash later loses none before it."""
+        line = json.dumps(result.as_dict(), sort_keys=True, allow_nan=False)
+        with self.results_path.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+
+    def results(self) -> Iterator[CheckResult]:
+        """The records in order; a last line cut by a crash is left out."""
+        from seedpin.run.result import from_dict
+
+        for data in _lines(self.results_path):
+            try:
+                yield from_dict(data)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    """The JSON values of a file with one on each line; what is no JSON is left out."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+
+
+def latest_results(run: Run) -> list[CheckResult]:
+    """The last record of each check of a run, in the order of their first appearance."""
+    found: dict[str, CheckResult] = {}
+    for result in run.results():
+        found[result.id] = result
+    return list(found.values())
+
+
+def runs(state: Path) -> list[Run]:
+    """All runs below a ``.seedpin`` folder, oldest first."""
+    folder = state / "runs"
+    if not folder.is_dir():
+        return []
+    return [Run(path) for path in sorted(folder.iterdir()) if path.is_dir()]
+
+
+def write_retention(state: Path, keep: int, *, current: Run) -> None:
+    """Deletes all but ``current`` and the last ``keep`` runs before it; a run with clips that await a
+    decision stays, and so does one that may still be going on in another process.
+    """
+    earlier = [run for run in runs(state) if run != current]
+    for run in earlier[: -keep if keep > 0 else None]:
+        if not any(pending(run)) and not _may_go_on(run):
+            shutil.rmtree(run.path, ignore_errors=True)
+
+
+def _may_go_on(run: Run) -> bool:
+    """Whether a session may still write here: its end was not noted, and it wrote within the last day."""
+    if "complete" in run.read_meta():
+        return False
+    try:
+        newest = max(path.stat().st_mtime for path in (run.path, *run.path.iterdir()))
+    except (OSError, ValueError):
+        return False
+    return time.time() - newest < 24 * 3600
+
+
+def decidable(run: Run) -> list[CheckResult]:
+    """Results that did not pass and whose obtained clip is there, decided or not.
+
+    None of a run that was held against another revision: its clips say nothing about the goldens.
+    """
+    if run.read_meta().get("against"):
+        return []
+    return [
+        result
+        for result in latest_results(run)
+        if result.obtained is not None and not result.passed and (run.path / result.obtained).is_file()
+    ]
+
+
+def pending(run: Run) -> list[CheckResult]:
+    """Results of a run whose obtained clip still awaits accept or reject."""
+    decided = run.decisions()
+    return [result for result in decidable(run) if result.id not in decided]

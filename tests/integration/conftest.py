@@ -1,0 +1,26 @@
+"""Fixtures of the integration tests."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+from support.net import NET, TEST
+from support.project import Project
+
+# pytester forgets what a run in this process imported; these must not be imported twice.
+for name in ("torch", "seedpin.plugin.gate", "seedpin.pinning.model", "seedpin.plugin.calls"):
+    import_module(name)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return Project(pytester, monkeypatch)
+
+
+@pytest.fixture
+def net(project: Project) -> Project:
+    (project.root / "test_ball.py").unlink()
+    project.write({"net.py": NET, "test_net.py": TEST})
+    return project

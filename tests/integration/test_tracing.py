@@ -1,0 +1,119 @@
+"""What a failing check says about the place, and how goldens of models that do not repeat are refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from seedpin.cli import cli
+from support.net import TEST
+from support.project import Project
+
+
+def test_a_changed_hyper_parameter_is_named(net: Project) -> None:
+    """The failure names the module whose inputs agree and whose output does not, and what changed in it."""
+    net.mint()
+    result = net.pytest("--seedpin-trace=stages", env={"EPS": "1e-3"})
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*where: norm: inputs and weights agree*eps 1e-05 -> 0.001*"])
+
+
+def test_a_new_draw_is_named(net: Project) -> None:
+    """An extra random draw is told as such, with its line."""
+    net.mint()
+    result = net.pytest(env={"SLIP": "draw"})
+    result.stdout.fnmatch_lines(["*where: *draw 0 is new: torch.rand*net.py:*"])
+
+
+def test_post_processing_is_named_when_only_the_frames_differ(net: Project) -> None:
+    """Where everything in the model agrees, the code behind it is to blame."""
+    net.mint()
+    result = net.pytest(env={"SLIP": "reversed"})
+    result.stdout.fnmatch_lines(["*where: *post-processing after paint*", "*looks like: *reversed*"])
+
+
+def test_the_divergence_is_in_the_runs_results(net: Project) -> None:
+    """Reports get the place and the growth from there to the frames."""
+    net.mint()
+    net.pytest(env={"EPS": "1e-3"})
+    line = sorted(net.root.glob(".seedpin/runs/*/results.jsonl"))[-1].read_text().splitlines()[-1]
+    divergence = json.loads(line)["divergence"]
+    assert divergence["place"] == "norm"
+    assert divergence["growth"]
+
+
+def test_the_trace_is_a_file_of_the_golden_and_can_be_left_out(net: Project) -> None:
+    """`trace = off` stores none, and a golden without one is compared as before."""
+    files = net.mint("--seedpin-trace=off")
+    assert not [name for name in files if name.endswith(".trace")]
+    net.pytest().assert_outcomes(passed=1)
+    result = net.pytest(env={"EPS": "1e-3"})
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*where:*")
+    assert [name for name in net.mint("--update-golden=all") if name.endswith(".trace")]
+
+
+@pytest.mark.parametrize("level", ["off", "stages", "modules"])
+def test_tracing_moves_no_bit(net: Project, level: str) -> None:
+    """A golden minted at one trace level is identical at every other."""
+    net.mint("--seedpin-trace=stages")
+    net.pytest(f"--seedpin-trace={level}").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("slip", "says"),
+    [
+        ("entropy", "*First difference: *add.Tensor*"),
+        ("state", "*state kept between calls*"),
+    ],
+)
+def test_a_model_that_does_not_repeat_gets_no_golden(net: Project, slip: str, says: str) -> None:
+    """Before a golden is born its calls are repeated; other bits are `unstable`, with the operation."""
+    result = net.pytest("--update-golden", "-W", "ignore", env={"SLIP": slip}, fresh=True)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*UNSTABLE*test_net.py::test_net*", says])
+    assert not (net.root / "golden").exists()
+
+
+def test_a_declared_tolerance_lets_a_model_that_does_not_repeat_have_a_golden(net: Project) -> None:
+    """Whoever declares a tolerance has said that bits may move."""
+    net.write({"test_net.py": TEST.replace("fps=8", "fps=8, tolerance={'psnr': 20}")})
+    net.pytest("--update-golden", "-W", "ignore", env={"SLIP": "entropy"}).assert_outcomes(passed=1)
+    assert net.golden_files()
+
+
+def test_the_probe_can_be_switched_off(net: Project) -> None:
+    """`--golden-probe=off` mints without repeating."""
+    net.pytest(
+        "--update-golden", "--golden-probe=off", "-W", "ignore", env={"SLIP": "entropy"}
+    ).assert_outcomes(passed=1)
+
+
+def test_a_fresh_process_finds_what_one_process_hides(net: Project) -> None:
+    """`--golden-probe=fresh` refuses a model whose output depends on the process."""
+    env = {"SLIP": "hash", "PYTHONHASHSEED": "random"}
+    result = net.pytest("--update-golden", "--golden-probe=fresh", env=env)
+    result.stdout.fnmatch_lines(["*UNSTABLE*a fresh process obtained other bits*", "*PYTHONHASHSEED*"])
+    assert not (net.root / "golden").exists()
+    net.pytest("--update-golden", "--golden-probe=fresh").assert_outcomes(passed=1)
+    assert net.golden_files()
+
+
+def test_two_traces_can_be_told_apart_on_the_command_line(
+    net: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`seedpin trace diff` names the place and the growth; `seedpin trace show` what a trace holds."""
+    net.mint()
+    net.pytest(env={"EPS": "1e-3"})
+    monkeypatch.chdir(net.root)
+    done = CliRunner().invoke(cli, ["trace", "diff", "test_net"])
+    assert done.exit_code == 1, done.output
+    assert done.output.startswith("norm: inputs and weights agree, the output does not")
+    assert "relative distance" in done.output
+    golden = str(next((net.root / "golden").rglob("*.trace")))
+    same = CliRunner().invoke(cli, ["trace", "diff", golden, golden])
+    assert (same.exit_code, same.output) == (0, "the traces agree\n")
+    shown = CliRunner().invoke(cli, ["trace", "show", "--records", golden])
+    assert "draw torch.randn #0" in shown.output

@@ -1,0 +1,126 @@
+"""A small immutable project on which pytest runs: write files, run, look at what is left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from seedpin.pinning.profiles import active_profile
+
+MODEL = '''
+import os
+
+import numpy as np
+
+
+def shift():
+    return int(os.environ.get("TEST_SHIFT", "0"))
+
+
+def generate(frames=4, size=24):
+    """A ball of a random colour that moves over a gradient."""
+    colour = np.random.randint(64, 256, size=3)
+    y, x = np.mgrid[0:size, 0:size]
+    clip = np.empty((frames, size, size, 3), np.uint8)
+    for t in range(frames):
+        clip[t] = (4 * x + 2 * y + t)[..., None] % 128
+        clip[t][(x - 6 - 2 * t) ** 2 + (y - 12) ** 2 < 20] = colour
+    return np.clip(clip.astype(int) + shift(), 0, 255).astype(np.uint8)
+'''
+
+TEST = """
+import pytest
+from model import generate
+
+
+@pytest.mark.seed(7)
+def test_ball(seeded_model, golden_video):
+    golden_video.check(seeded_model(generate)(frames=4), fps=8)
+"""
+
+FOREIGN = (
+    "CI",
+    "PYTEST_ADDOPTS",
+    "PYTEST_XDIST_WORKER",
+    "PYTEST_XDIST_WORKER_COUNT",
+    "GITHUB_ACTIONS",
+    "GITHUB_STEP_SUMMARY",
+)
+
+PYPROJECT = """
+[tool.pytest.ini_options]
+pythonpath = ["."]
+addopts = ""
+
+[tool.seedpin]
+cpu_profile = "{profile}"
+"""
+
+
+class Project:
+    """A folder with a model and a test, and pytest runs on it."""
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._pytester = pytester
+        self._monkeypatch = monkeypatch
+        self.root: Path = pytester.path
+        self.profile = active_profile()
+        for name in FOREIGN:
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        self.write(
+            {
+                "model.py": MODEL,
+                "test_ball.py": TEST,
+                "pyproject.toml": PYPROJECT.format(profile=self.profile),
+            }
+        )
+
+    def write(self, files: Mapping[str, str]) -> None:
+        for name, text in files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    def pytest(
+        self,
+        *arguments: str,
+        workers: int | None = None,
+        env: Mapping[str, str] | None = None,
+        fresh: bool = False,
+    ) -> pytest.RunResult:
+        """Runs pytest, in this process unless ``fresh`` or with workers; None: no xdist, 0: ``-n 0``."""
+        fixed = ["-p", "no:randomly", "-p", "no:cacheprovider"]
+        fixed += ["-W", "default::seedpin.errors.SeedpinWarning"]  # not the error that it is in this project
+        fixed += ["-p", "no:xdist"] if workers is None else ["-n", str(workers)]
+        with self._monkeypatch.context() as patch:
+            for key, value in (env or {}).items():
+                patch.setenv(key, value)
+            if not workers and not fresh:
+                return self._pytester.runpytest_inprocess(*fixed, *arguments)
+            return self._pytester.runpytest_subprocess(*fixed, *arguments)
+
+    def golden_files(self) -> dict[str, bytes]:
+        """Every file below golden/ with its content."""
+        folder = self.root / "golden"
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    def manifest(self) -> Path:
+        """The only golden's manifest."""
+        found = [path for path in (self.root / "golden").rglob("*.json") if path.name.count(".") == 2]
+        assert len(found) == 1, found
+        return found[0]
+
+    def mint(self, *arguments: str) -> dict[str, bytes]:
+        """Writes the goldens and returns the files."""
+        result = self.pytest("--update-golden", *arguments)
+        assert result.ret == 0, result.stdout.str()
+        return self.golden_files()
