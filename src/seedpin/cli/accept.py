@@ -1,0 +1,75 @@
+"""``seedpin accept``: obtained clips of a run become goldens here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from seedpin.cli._deciding import decision_options, left_open, split_source
+from seedpin.cli._shared import find_project, tracked
+from seedpin.report.terminal import format_metrics, short_digest
+from seedpin.run.choose import choose_checks, split_refused
+from seedpin.run.decide import Outcome, write_accepted
+from seedpin.run.intake import open_run
+
+
+@click.command("accept")
+@decision_options
+@click.option("--reason", required=True, help="Why this is right now; kept in the golden's manifest.")
+@click.option("--also", is_flag=True, help="Accept these bits besides the golden's, which stays as it is.")
+@click.option(
+    "--allow",
+    multiple=True,
+    type=click.Choice(["black", "constant", "static", "noise", "zero"]),
+    help="A kind of suspicious content that may become a golden.",
+)
+def command(
+    arguments: tuple[str, ...],
+    expression: str,
+    everything: bool,
+    reason: str,
+    also: bool,
+    allow: tuple[str, ...],
+    root: Path | None,
+    golden_dir: str | None,
+) -> None:
+    """Make obtained clips goldens: of the last run, of a run, or of a folder or zip from another machine.
+
+    Nothing is generated and no GPU is needed. A golden that has changed since the run is never replaced.
+
+    \b
+    seedpin accept --all --reason "new scheduler"
+    seedpin accept 20260301-021507-4f2a -k "wan and not i2v" --reason "torch 2.13"
+    seedpin accept ~/Downloads/golden-run.zip tests/test_wan.py::test_ball::video --reason "brighter ball"
+
+    Exit codes: 0 all that was meant is accepted; 1 unstable or damaged checks were left out of --all or -k;
+    2 nothing was accepted, the message says why.
+    """
+    project = find_project(root, golden_dir)
+    source, names = split_source(arguments, project)
+    with open_run(source, project.state) as run:
+        chosen = choose_checks(run, names, expression, everything=everything)
+        if not chosen:
+            click.echo(f"run {run.id}: nothing awaits a decision")
+            return
+        good, refused = (chosen, []) if names or len(chosen) == 1 else split_refused(chosen)
+        clips = tracked(good, len(good), "Checking clips")
+        outcomes = write_accepted(run, clips, project.place, reason, also=also, allow=allow)
+        for outcome in outcomes:
+            click.echo(_line(outcome))
+        for result in refused:
+            click.secho(f"left out  {result.id}: {result.verdict}", err=True)
+        click.echo(f"run {run.id}: {len(outcomes)} accepted, {left_open(run)}")
+    if refused:
+        raise SystemExit(1)
+
+
+def _line(outcome: Outcome) -> str:
+    """``updated  <id>  old -> new  metrics``."""
+    words = {"also": "accepted besides", "already": "already the golden"}
+    change = f"{short_digest(outcome.old)} -> {short_digest(outcome.new)}"
+    if outcome.effect in {"created", "already"}:
+        change = short_digest(outcome.new)
+    numbers = format_metrics(outcome.result.metrics) or "; ".join(outcome.result.reasons)
+    return f"{words.get(outcome.effect, outcome.effect)}  {outcome.result.id}  {change}  {numbers}".rstrip()

@@ -1,0 +1,23 @@
+"""``seedpin completion``: the script that lets a shell complete commands and options."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(shell: str) -> None:
+    """Print the completion script of a shell.
+
+    \b
+    seedpin completion bash >> ~/.bashrc
+    seedpin completion zsh >> ~/.zshrc
+    seedpin completion fish > ~/.config/fish/completions/seedpin.fish
+    """
+    from seedpin.cli import cli
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, "seedpin", "_SEEDPIN_COMPLETE").source())

@@ -1,0 +1,47 @@
+"""``seedpin reject``: obtained clips of a run are not wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from seedpin.cli._deciding import decision_options, left_open, split_source
+from seedpin.cli._shared import find_project
+from seedpin.run.choose import choose_checks
+from seedpin.run.decide import write_rejected
+from seedpin.run.intake import open_run
+
+
+@click.command("reject")
+@decision_options
+@click.option("--reason", default="", help="Why it is wrong; kept with the run.")
+@click.option("--known-bad", is_flag=True, help="Keep the digest in the golden: these bits never pass again.")
+def command(
+    arguments: tuple[str, ...],
+    expression: str,
+    everything: bool,
+    reason: str,
+    known_bad: bool,
+    root: Path | None,
+    golden_dir: str | None,
+) -> None:
+    """Record that obtained clips are not wanted. Goldens stay as they are, but for --known-bad.
+
+    \b
+    seedpin reject tests/test_wan.py::test_ball::video --reason "the ball is grey"
+    seedpin reject --all --known-bad --reason "NaN in the third block"
+
+    Exit codes: 0 recorded; 2 nothing was recorded, the message says why.
+    """
+    project = find_project(root, golden_dir)
+    source, names = split_source(arguments, project)
+    with open_run(source, project.state) as run:
+        chosen = choose_checks(run, names, expression, everything=everything)
+        if not chosen:
+            click.echo(f"run {run.id}: nothing awaits a decision")
+            return
+        for outcome in write_rejected(run, chosen, project.place, reason, known_bad=known_bad):
+            note = "  known to be bad from now on" if outcome.effect == "known-bad" else ""
+            click.echo(f"rejected  {outcome.result.id}{note}")
+        click.echo(f"run {run.id}: {len(chosen)} rejected, {left_open(run)}")

@@ -1,0 +1,97 @@
+"""``seedpin show``: one golden in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from seedpin.cli._shared import age_words, find_project, project_options, size_words
+from seedpin.errors import UsageError
+from seedpin.goldens.inventory import Entry, Inventory, walk_goldens
+from seedpin.report.terminal import short_digest
+
+
+@click.command("show")
+@click.argument("name", metavar="TEST|ID|PATH")
+@project_options
+def command(name: str, root: Path | None, golden_dir: str | None) -> None:
+    """Print what is known of the goldens of a test: facts, pin, environment, why it was last updated.
+
+    NAME is a test, an id (test and check), a path of a golden's file, or a part of one of these.
+
+    Exit codes: 0 found; 2 nothing is called so.
+    """
+    project = find_project(root, golden_dir)
+    inventory = walk_goldens(project.goldens)
+    found = _find(inventory, name)
+    if not found:
+        raise UsageError(
+            f"no golden in {project.goldens} is called {name!r}", hint="seedpin status lists classes"
+        )
+    if len(found) > 8:
+        names = "\n".join(f"    {entry.stem}" for entry in found[:30])
+        raise UsageError(f"{name!r} names {len(found)} goldens", hint=f"name fewer\n{names}")
+    for number, entry in enumerate(found):
+        if number:
+            click.echo()
+        _print(entry, project.goldens)
+
+
+def _find(inventory: Inventory, name: str) -> list[Entry]:
+    path = Path(name)
+    if path.is_file():
+        there = path.resolve()
+        return [entry for entry in inventory.entries if there in {file.resolve() for file in entry.files}]
+
+    def names(entry: Entry) -> tuple[str, ...]:
+        if entry.manifest is None:
+            return (entry.stem,)
+        return entry.manifest.test, f"{entry.manifest.test}::{entry.manifest.check}", entry.stem
+
+    exact = [entry for entry in inventory.entries if name in names(entry)]
+    return exact or [entry for entry in inventory.entries if any(name in text for text in names(entry))]
+
+
+def _print(entry: Entry, root: Path) -> None:
+    manifest = entry.manifest
+    if manifest is None:
+        click.echo(f"{entry.stem}\n  unreadable: {entry.problem}")
+        return
+    click.secho(f"{manifest.test} ({manifest.check})", bold=True)
+    facts = ", ".join(f"{key} {_plain(value)}" for key, value in manifest.facts.items() if value is not None)
+    update = manifest.updated
+    when = str(update.get("when", ""))
+    pinned = "unpinned" if manifest.seed is None else f"seed {manifest.seed}, {manifest.level}"
+    lines = [
+        ("file", f"{root.name}/{entry.stem}.json, {size_words(entry.size)} with its frames"),
+        ("device class", manifest.device_class),
+        (manifest.kind, facts),
+        ("digest", manifest.digest),
+        ("pin", pinned),
+        ("tolerance", str(dict(manifest.tolerance)) if manifest.tolerance else "none, bits must be equal"),
+        ("updated", f"{when} ({age_words(when)} ago)" if when else "not told"),
+        ("reason", str(update.get("reason") or "none given")),
+        ("commit", f"{str(update.get('commit', ''))[:12]}{' and changes' if update.get('dirty') else ''}"),
+    ]
+    lines += [("run", str(update["run"]))] if update.get("run") else []
+    lines += [
+        ("also accepted", f"{short_digest(one['digest'])}  {one.get('reason', '')}")
+        for one in manifest.accepted
+    ]
+    lines += [
+        ("known bad", f"{short_digest(one['digest'])}  {one.get('reason', '')}") for one in manifest.known_bad
+    ]
+    moving = manifest.environment.get("moves_bits") or {}
+    lines += [("environment", "  ".join(f"{key} {moving[key]}" for key in sorted(moving)))] if moving else []
+    for key, value in lines:
+        if value:
+            click.echo(f"  {key:<13} {value}")
+
+
+def _plain(value: object) -> str:
+    """A fact in words; a tensor's as ``float32 [1, 16, 2]``."""
+    if isinstance(value, Mapping):
+        return f"{value.get('dtype')} {value.get('shape')}"
+    return str(value)

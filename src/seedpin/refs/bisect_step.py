@@ -1,0 +1,166 @@
+"""One step of ``seedpin bisect``: what a commit gives, and whether that is what the good one gave."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seedpin.errors import ForeignImportError, RevisionError, SeedpinError
+from seedpin.refs.collect import Side, collect
+from seedpin.refs.git import git, git_environment, short
+from seedpin.refs.worktree import Checkout
+
+SAME, DIFFERENT, SKIP, ABORT = 0, 1, 125, 128
+SAYS = "seedpin: "
+"""How lines begin that are meant for the user, among git's own."""
+COMMAND = (
+    "import sys; sys.path[:1] == [''] and sys.path.pop(0); from seedpin.refs.bisect_step import main; main()"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What every step needs, as a file. Paths are absolute; ``good`` maps checks to the good digests."""
+
+    top: str
+    folder: str
+    root: str
+    out: str
+    arguments: tuple[str, ...]
+    selection: tuple[str, ...]
+    entries: tuple[str, ...]
+    build: str = ""
+    good: Mapping[str, str] | None = None
+
+    def write(self) -> Path:
+        path = Path(self.out) / "plan.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """What a commit gave: a digest for each check, or why it cannot be tested."""
+
+    digests: Mapping[str, str]
+    problem: str = ""
+
+
+def read_plan(path: Path) -> Plan:
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("arguments", "selection", "entries"):
+        data[name] = tuple(data[name])
+    return Plan(**data)
+
+
+def commit_folder(plan: Plan, commit: str) -> Path:
+    """Where the clips of ``commit`` are kept, in the golden layout below ``golden``."""
+    return Path(plan.out) / "commits" / commit[:12]
+
+
+def obtain(plan: Plan, checkout: Checkout, *, kept_as: str = "") -> Obtained:
+    """Builds and runs what is checked out; clips go to the commit's folder (``kept_as`` instead).
+
+    Raises ForeignImportError.
+    """
+    from seedpin.refs.arguments import rewritten
+
+    folder = commit_folder(plan, kept_as or checkout.commit)
+    log = folder / "pytest.log"
+    side = Side(folder / "golden", Path(plan.folder), log, rootdir=Path(plan.root))
+    folder.mkdir(parents=True, exist_ok=True)
+    problem = _build(plan, checkout, folder)
+    if problem:
+        return Obtained({}, problem)
+    arguments = rewritten((*plan.arguments, *plan.selection), plan.selection, checkout, Path(plan.folder))
+    if arguments.nothing:
+        return Obtained({}, "there is no such file")
+    try:
+        found = collect(
+            checkout, arguments.passed, side, selections=arguments.selections, entries=plan.entries
+        )
+    except ForeignImportError:
+        raise
+    except RevisionError as error:
+        return Obtained({}, error.what)
+    broken = [
+        f"{name} {test.outcome}: {test.error}"
+        for name, test in found.tests.items()
+        if test.outcome != "passed"
+    ]
+    digests = {
+        f"{name}::{check}": digest
+        for name, test in found.tests.items()
+        if test.outcome == "passed"
+        for check, digest in test.checks.items()
+    }
+    if broken or found.errors:
+        errors = [f"{path}: {error}" for path, error in found.errors.items()]
+        return Obtained({}, "; ".join([*broken, *errors]))
+    return Obtained(digests, "" if digests else "there is no such test, or it checks nothing")
+
+
+def _fields(side: Side) -> dict[str, Any]:
+    return {name: getattr(side, name) for name in Side.__dataclass_fields__}
+
+
+def _build(plan: Plan, checkout: Checkout, folder: Path) -> str:
+    """Runs the user's build command in the checkout; why it failed, or nothing."""
+    if not plan.build:
+        return ""
+    log = folder / "build.log"
+    with log.open("w", encoding="utf-8") as stream:
+        done = subprocess.run(  # noqa: S602  (the user's own command line)
+            plan.build,
+            shell=True,
+            cwd=checkout.tree,
+            env=git_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    return f"the build failed with exit code {done.returncode}, see {log}" if done.returncode else ""
+
+
+def same(good: Mapping[str, str], found: Mapping[str, str]) -> bool | None:
+    """Whether the checks on both sides gave the same bits; None where no check is on both sides."""
+    common = good.keys() & found.keys()
+    return all(good[name] == found[name] for name in common) if common else None
+
+
+def main() -> None:
+    """``git bisect run`` calls this in the worktree; the only argument is the plan's file."""
+    plan = read_plan(Path(sys.argv[1]))
+    tree = Path.cwd().resolve()
+    commit = git(tree, "rev-parse", "HEAD")
+    subject = git(tree, "log", "-1", "--format=%s")
+    try:
+        found = obtain(plan, Checkout(Path(plan.top), tree, commit, tree.parent))
+        git(tree, "reset", "--quiet", "--hard")
+    except SeedpinError as error:
+        _say(f"{short(commit)} {subject}: {error}")
+        sys.exit(ABORT)
+    verdict = None if found.problem else same(plan.good or {}, found.digests)
+    words = {
+        True: "as good",
+        False: "different",
+        None: f"skipped, {found.problem or 'it has none of the checks'}",
+    }
+    _say(f"{short(commit)} {subject}: {words[verdict]}")
+    sys.stdout.flush()
+    sys.exit({True: SAME, False: DIFFERENT, None: SKIP}[verdict])
+
+
+def _say(text: str) -> None:
+    first, *rest = text.splitlines() or [""]
+    print(f"{SAYS}{first}{' ...' if rest else ''}", flush=True)
+    if rest:
+        print(os.linesep.join(rest), flush=True)

@@ -1,0 +1,218 @@
+"""``seedpin bisect``: git bisect in a temporary worktree, driven by the bits that a test's checks obtain."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seedpin.errors import RevisionError
+from seedpin.refs.bisect_step import COMMAND, SAYS, Obtained, Plan, commit_folder, obtain, same
+from seedpin.refs.cache import write_state_folder
+from seedpin.refs.git import git, git_environment, short, succeeds
+from seedpin.refs.places import place_between
+from seedpin.refs.worktree import Checkout, checked_out
+
+_FIRST = re.compile(r"^# first bad commit: \[([0-9a-f]{40,64})\]", re.MULTILINE)
+_POSSIBLE = re.compile(r"^# possible first bad commit: \[([0-9a-f]{40,64})\]", re.MULTILINE)
+KEEP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The first commit whose bits differ: its text, where they part (by check), and the clips around it."""
+
+    commit: str
+    description: str
+    places: Mapping[str, str]
+    before: Path
+    after: Path
+
+
+def find_first_bad(
+    plan: Plan, good: str, bad: str, links: tuple[str, ...], say: Callable[[str], None]
+) -> Found | None:
+    """The first commit between ``good`` and ``bad`` at which the plan's checks change; None if none does.
+
+    Raises RevisionError if good is not before bad, if either cannot be tested or does not repeat, or if
+    only commits are left that cannot be tested; ForeignImportError.
+    """
+    top = Path(plan.top)
+    _check_order(top, good, bad)
+    write_retention(Path(plan.out).parent)
+    with checked_out(top, good, links) as checkout:
+        there = _twice(plan, checkout, "good", say)
+        plan = replace(plan, good=dict(there.digests))
+        path = plan.write()
+        at_bad = _moved(checkout, bad)
+        here = _tested(plan, at_bad, "bad", say)
+        if same(there.digests, here.digests) is None:
+            raise RevisionError(
+                f"{short(good)} and {short(bad)} have no check in common", hint="name another test"
+            )
+        if same(there.digests, here.digests):
+            return None
+        _repeats(plan, at_bad, here, "bad")
+        first = _search(checkout, good, bad, path, say)
+        return _told(plan, checkout, first, say)
+
+
+def _check_order(top: Path, good: str, bad: str) -> None:
+    if good == bad:
+        raise RevisionError(
+            f"good and bad are the same commit, {short(good)}",
+            hint="for uncommitted changes: pytest --golden-against=HEAD",
+        )
+    if not succeeds(top, "merge-base", "--is-ancestor", good, bad):
+        swapped = succeeds(top, "merge-base", "--is-ancestor", bad, good)
+        order = "after" if swapped else "not before"
+        raise RevisionError(
+            f"the good commit {short(good)} is {order} the bad one {short(bad)}",
+            hint="swap --good and --bad"
+            if swapped
+            else f"try --good $(git merge-base {short(good)} {short(bad)})",
+        )
+
+
+def _moved(checkout: Checkout, commit: str) -> Checkout:
+    """The same worktree, at another commit."""
+    no_hooks = ("-c", f"core.hooksPath={os.devnull}")
+    git(checkout.tree, *no_hooks, "checkout", "--quiet", "--force", "--detach", commit)
+    return replace(checkout, commit=commit)
+
+
+def _tested(plan: Plan, checkout: Checkout, name: str, say: Callable[[str], None]) -> Obtained:
+    say(f"{name} {short(checkout.commit)}: running")
+    found = obtain(plan, checkout)
+    if found.problem:
+        log = commit_folder(plan, checkout.commit) / "pytest.log"
+        raise RevisionError(
+            f"the {name} commit {short(checkout.commit)} cannot be tested: {found.problem}",
+            hint=f"choose another; what pytest printed: {log}",
+        )
+    return found
+
+
+def _twice(plan: Plan, checkout: Checkout, name: str, say: Callable[[str], None]) -> Obtained:
+    found = _tested(plan, checkout, name, say)
+    _repeats(plan, checkout, found, name)
+    return found
+
+
+def _repeats(plan: Plan, checkout: Checkout, found: Obtained, name: str) -> None:
+    again = obtain(plan, checkout, kept_as=f"repeat-{name}")
+    if again.problem or again.digests != found.digests:
+        how = f"its second run failed: {again.problem}" if again.problem else "two runs gave different bits"
+        raise RevisionError(
+            f"the {name} commit {short(checkout.commit)} does not repeat: {how}",
+            hint=f"seedpin probe {' '.join(plan.selection)}",
+        )
+    shutil.rmtree(commit_folder(plan, f"repeat-{name}"), ignore_errors=True)
+
+
+def _search(checkout: Checkout, good: str, bad: str, plan: Path, say: Callable[[str], None]) -> str:
+    """Runs git bisect. Its state and refs belong to the worktree alone."""
+    no_hooks = ("-c", f"core.hooksPath={os.devnull}")
+    git(checkout.tree, *no_hooks, "bisect", "start", "--no-checkout", bad, good)
+    git(checkout.tree, "bisect", "reset", good)
+    git(checkout.tree, *no_hooks, "bisect", "start", bad, good)
+    command = ["git", "-C", str(checkout.tree), *no_hooks, "bisect", "run"]
+    command += [sys.executable, "-c", COMMAND, str(plan)]
+    printed = []
+    with subprocess.Popen(
+        command,
+        env=git_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        for line in process.stdout or ():
+            printed.append(line)
+            if line.startswith(SAYS):
+                say(line.removeprefix(SAYS).rstrip())
+    log = git(checkout.tree, "bisect", "log")
+    (plan.parent / "bisect.log").write_text("".join(printed) + log, encoding="utf-8")
+    first = _FIRST.search(log)
+    if first is not None:
+        return first.group(1)
+    possible = _POSSIBLE.findall(log)
+    if possible:
+        names = "\n".join(f"  {_described(checkout.top, commit)}" for commit in possible)
+        raise RevisionError(
+            f"only commits are left that cannot be tested; the first bad one is among these:\n{names}",
+            hint=f"see what they said: {plan.parent / 'commits'}; --build may help",
+        )
+    raise RevisionError(f"git bisect ended early:\n{''.join(printed[-15:])}", hint=f"see {plan.parent}")
+
+
+def _told(plan: Plan, checkout: Checkout, first: str, say: Callable[[str], None]) -> Found:
+    parent = _last_good(plan, checkout, first, say)
+    before, after = Path(plan.out) / "before", Path(plan.out) / "after"
+    for commit, target in ((parent, before), (first, after)):
+        source = commit_folder(plan, commit) / "golden"
+        if not source.is_dir():
+            obtain(plan, _moved(checkout, commit))
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    return Found(first, _described(checkout.top, first), dict(_places(before, after)), before, after)
+
+
+def _last_good(plan: Plan, checkout: Checkout, first: str, say: Callable[[str], None]) -> str:
+    """The parent whose bits are the good ones; of a merge any one may be."""
+    parents = git(checkout.top, "rev-parse", f"{first}^@").split()
+    for parent in parents:
+        if not (commit_folder(plan, parent) / "golden").is_dir():
+            say(f"parent {short(parent)}: running")
+            found = obtain(plan, _moved(checkout, parent))
+            if found.problem or not same(plan.good or {}, found.digests):
+                continue
+        return parent
+    return parents[0]
+
+
+def _described(top: Path, commit: str) -> str:
+    return f"{short(commit)}  {git(top, 'log', '-1', '--date=iso', '--format=%ad  %an  %s', commit)}"
+
+
+def _places(before: Path, after: Path) -> Iterator[tuple[str, str]]:
+    for manifest in sorted(before.rglob("*.json")):
+        relative = manifest.relative_to(before)
+        other = after / relative
+        if manifest.name.count(".") != 2 or not other.is_file():
+            continue
+        found = place_between(manifest, other)
+        if found is not None:
+            yield relative.as_posix(), found.sentence
+
+
+def write_retention(folder: Path, keep: int = KEEP) -> None:
+    """Deletes all but the last searches."""
+    with contextlib.suppress(FileNotFoundError):
+        for path in sorted(path for path in folder.iterdir() if path.is_dir())[:-keep]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def new_plan(
+    *,
+    top: Path,
+    root: Path,
+    state: Path,
+    folder: Path,
+    name: str,
+    selection: tuple[str, ...],
+    arguments: tuple[str, ...],
+    build: str,
+) -> Plan:
+    """The plan of a search; its folder is made, git-ignored."""
+    out = state / "bisect" / name
+    write_state_folder(state)
+    out.mkdir(parents=True, exist_ok=True)
+    # As `python -m pytest` does: the working folder is on the import path.
+    entries = (str(folder), *sys.path)
+    return Plan(str(top), str(folder), str(root), str(out), arguments, selection, entries, build)

@@ -1,0 +1,198 @@
+"""pytest in its own process on another work tree, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seedpin.errors import ForeignImportError, RevisionError
+from seedpin.refs.git import git_environment, short
+from seedpin.refs.imports import project_entries, reference_path
+from seedpin.refs.launch import COMMAND
+from seedpin.refs.request import VARIABLE, Request
+from seedpin.refs.worktree import Checkout
+from seedpin.run.ledger import Run, latest_results
+
+RUN_VARIABLE = "SEEDPIN_RUN"
+_NO_TESTS = 5
+_LINES = 25
+_DROPPED_VARIABLES = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_", "GITHUB_STEP_SUMMARY", "COV_CORE_", "SEEDPIN_R")
+
+
+@dataclass(frozen=True, slots=True)
+class TestOutcome:
+    """``outcome`` is "passed", "failed", "skipped", "absent", or "uncollected": its file could not be read.
+
+    ``checks`` maps each of its checks to the digest that it obtained.
+    """
+
+    __test__ = False
+
+    outcome: str
+    error: str = ""
+    checks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Of one run: outcomes of the tests that ran, all selected tests, files that could not be collected."""
+
+    tests: Mapping[str, TestOutcome]
+    selected: tuple[str, ...]
+    errors: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """How tests run on the other side. ``folder`` is the working folder here, ``golden`` takes the clips."""
+
+    golden: Path
+    folder: Path
+    log: Path
+    trace: str = "modules"
+    profile: str = ""
+    device_class: str = ""
+    rootdir: Path | None = None
+
+
+def collect(
+    checkout: Checkout,
+    arguments: Sequence[str],
+    side: Side,
+    *,
+    wanted: Iterable[str] | None = None,
+    known: Iterable[str] = (),
+    selections: Any = None,
+    entries: Sequence[str] | None = None,
+) -> Collected:
+    """Runs the tests of ``checkout`` against its code and leaves what they obtain in ``side.golden``.
+
+    ``wanted``, ``known``, ``selections``: see ``Request``. ``entries`` is the import path of here
+    (default: this process's). What pytest prints goes to ``side.log``.
+
+    Raises ForeignImportError if code of the project was imported from here, RevisionError if pytest ended
+    with anything but passed or failed tests.
+    """
+    out = Path(tempfile.mkdtemp(prefix="out-", dir=checkout.scratch))
+    entries = sys.path if entries is None else entries
+    folder = side.folder.resolve()
+    request = Request(
+        here=str(checkout.top),
+        tree=str(checkout.tree),
+        out=str(out),
+        wanted=None if wanted is None else tuple(wanted),
+        known=tuple(known),
+        selections=selections,
+        from_folder=folder in project_entries(checkout.top, entries, folder),
+    )
+    request.write(out / "request.json")
+    code = _run(
+        checkout, _command(arguments, checkout, side), _environment(checkout, out, folder, entries), side
+    )
+    _refuse_foreign(out, checkout)
+    if code not in (0, 1, _NO_TESTS):
+        raise RevisionError(
+            f"pytest ended with exit code {code} at {short(checkout.commit)}; its last lines:\n"
+            f"{_tail(side.log)}",
+            hint=f"all it printed: {side.log}",
+        )
+    return _read(out)
+
+
+def _command(arguments: Sequence[str], checkout: Checkout, side: Side) -> list[str]:
+    given = any(argument.partition("=")[0] == "--rootdir" for argument in arguments)
+    fixed = [
+        *("-p", "seedpin.refs.guest"),
+        "--continue-on-collection-errors",
+        f"--golden-dir={side.golden}",
+        "--seedpin-collect",
+        f"--seedpin-trace={side.trace}",
+    ]
+    if side.profile:
+        fixed.append(f"--seedpin-cpu-profile={side.profile}")
+    if side.device_class:
+        fixed.append(f"--golden-device-class={side.device_class}")
+    if side.rootdir is not None and not given:
+        fixed.append(f"--rootdir={checkout.mapped(side.rootdir)}")
+    return [sys.executable, "-c", COMMAND, *fixed, *arguments]
+
+
+def _environment(checkout: Checkout, out: Path, folder: Path, entries: Sequence[str]) -> dict[str, str]:
+    environment = {
+        key: value for key, value in git_environment().items() if not key.startswith(_DROPPED_VARIABLES)
+    }
+    path = reference_path(
+        checkout.top, checkout.tree, checkout.scratch / "shims", folder=folder, entries=entries
+    )
+    environment["PYTHONPATH"] = os.pathsep.join(path)
+    # Two checkouts within one second may leave bytecode that looks fresh and is not.
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    environment[VARIABLE] = str(out / "request.json")
+    environment[RUN_VARIABLE] = str(out / "state" / "runs" / "run")
+    return environment
+
+
+def _run(checkout: Checkout, command: list[str], environment: Mapping[str, str], side: Side) -> int:
+    folder = checkout.mapped(side.folder)
+    if not folder.is_dir():
+        folder = checkout.tree
+    side.log.parent.mkdir(parents=True, exist_ok=True)
+    with side.log.open("w", encoding="utf-8") as stream:
+        stream.write(f"$ {' '.join(command)}\n")
+        stream.flush()
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    return done.returncode
+
+
+def _refuse_foreign(out: Path, checkout: Checkout) -> None:
+    found = {name: file for data in _all(out, "imports") for name, file in data.items()}
+    if not found:
+        return
+    shown = [f"  {name} from {file}" for name, file in sorted(found.items())]
+    more = [f"  and {len(shown) - 10} more"] if len(shown) > 10 else []
+    raise ForeignImportError(
+        f"the run of {short(checkout.commit)} imported code from here, so it is no run of that revision:\n"
+        + "\n".join([*shown[:10], *more]),
+        hint="something puts an absolute path of this folder on the import path: look for sys.path.insert "
+        "in conftest.py, `pythonpath` in the pytest configuration, or an unusual editable install; "
+        "make it relative to the file that sets it",
+    )
+
+
+def _read(out: Path) -> Collected:
+    checks: dict[str, dict[str, str]] = {}
+    for result in latest_results(Run(out / "state" / "runs" / "run")):
+        if result.obtained_digest is not None:
+            checks.setdefault(result.test, {})[result.check] = result.obtained_digest
+    tests = {
+        node_id: TestOutcome(entry["outcome"], entry["error"], checks.get(node_id, {}))
+        for data in _all(out, "outcomes")
+        for node_id, entry in data.items()
+    }
+    selected = {node_id: None for data in _all(out, "collected") for node_id in data}
+    errors = {path: error for data in _all(out, "errors") for path, error in data.items()}
+    return Collected(tests, tuple(selected), errors)
+
+
+def _all(out: Path, what: str) -> list[Any]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob(f"{what}-*.json"))]
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(f"  {line}" for line in lines[-_LINES:])

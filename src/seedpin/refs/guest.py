@@ -1,0 +1,110 @@
+"""The pytest plugin of a run in another work tree: which tests run, what comes of them, whose code it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seedpin.goldens.names import split_node_id
+from seedpin.refs.imports import is_project_file
+from seedpin.refs.request import VARIABLE, Request, read_request
+
+
+class Guest:
+    """Registered in the controller and in each xdist worker."""
+
+    def __init__(self, config: pytest.Config, request: Request) -> None:
+        self.config = config
+        self.request = request
+        self.out = Path(request.out)
+        self.is_worker = hasattr(config, "workerinput")
+        self.outcomes: dict[str, dict[str, str]] = {}
+        self.errors: dict[str, str] = {}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        from seedpin.plugin.session import GOLDEN_FIXTURES
+
+        selected = [
+            item
+            for item in items
+            if self._selected(item) and not GOLDEN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+        ]
+        self._write("collected", [item.nodeid for item in selected])
+        wanted, known = self.request.wanted, set(self.request.known)
+        kept = {
+            item
+            for item in selected
+            if item.nodeid not in known and (wanted is None or item.nodeid in set(wanted))
+        }
+        dropped = [item for item in items if item not in kept]
+        if dropped:
+            config.hook.pytest_deselected(items=dropped)
+            items[:] = [item for item in items if item in kept]
+
+    def _selected(self, item: pytest.Item) -> bool:
+        if self.request.selections is None:
+            return True
+        path = item.path.resolve()
+        tree = Path(self.request.tree)
+        if not path.is_relative_to(tree):
+            return True
+        relative = path.relative_to(tree).as_posix()
+        # The file stands before the first "::"; only the names after it matter here.
+        names = split_node_id(f"x{item.nodeid[len(item.nodeid.partition('::')[0]) :]}")[1:]
+        return any(selection.holds(relative, names) for selection in self.request.selections)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.errors[report.nodeid] = _last_line(report.longreprtext)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if self.is_worker:
+            return
+        entry = self.outcomes.setdefault(report.nodeid, {"outcome": "passed", "error": ""})
+        if report.outcome == "rerun" or (report.when == "setup" and report.passed):  # type: ignore[comparison-overlap]
+            self.outcomes[report.nodeid] = {"outcome": "passed", "error": ""}
+        elif report.failed and entry["outcome"] != "failed":
+            self.outcomes[report.nodeid] = {"outcome": "failed", "error": _last_line(report.longreprtext)}
+        elif report.skipped and entry["outcome"] == "passed":
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+            self.outcomes[report.nodeid] = {"outcome": "skipped", "error": str(reason)}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        self._write("imports", imported_from(Path(self.request.here)))
+        if self.errors:
+            self._write("errors", self.errors)
+        if not self.is_worker:
+            self._write("outcomes", self.outcomes)
+
+    def _write(self, what: str, data: Any) -> None:
+        path = self.out / f"{what}-{os.getpid()}.json"
+        path.write_text(json.dumps(data), encoding="utf-8")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get(VARIABLE):
+        config.pluginmanager.register(Guest(config, read_request()), "seedpin-guest")
+
+
+def imported_from(top: Path) -> dict[str, str]:
+    """Modules of this process whose file is project code of ``top``, with the file."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and is_project_file(Path(file).resolve(), top):
+            found[name] = file
+    return found
+
+
+def _last_line(text: str) -> str:
+    """The line of a traceback that says what went wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
+    return (said or lines or ["no reason was given"])[0 if said else -1]

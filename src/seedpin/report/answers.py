@@ -1,0 +1,146 @@
+"""What a red check makes one ask: what changed, how much, at which frame, and did the environment change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seedpin.report.series import metric_label
+from seedpin.report.terminal import format_value, verdict_words
+from seedpin.run.result import CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One of the questions that a red check raises. ``frame`` is where a click leads, if anywhere."""
+
+    question: str
+    value: str
+    note: str = ""
+    tone: str = ""
+    frame: int | None = None
+
+
+def headline(result: CheckResult) -> str:
+    if result.written in {"created", "updated"}:
+        why = f": {result.reason}" if result.reason else "."
+        return f"The golden was {result.written} by this run{why}"
+    moved = _moved(result)
+    keys = ", ".join(moved[:3]) + (" and more" if len(moved) > 3 else "")
+    if result.verdict == "changed":
+        return "The output changed, and the environment did not. Look at the code."
+    if result.verdict == "environment-changed" and keys:
+        return f"The output changed, and so did {keys}. The code cannot be judged by this alone."
+    words = {
+        "identical": "Every frame is identical to the golden, bit for bit.",
+        "within-tolerance": "The output differs from the golden, within what is declared.",
+        "environment-changed": "The output differs from another device's golden. The code cannot be judged.",
+        "incomparable": "Golden and output cannot be compared: they are not of the same kind or shape.",
+        "missing": f"There is no golden for {result.device_class} yet.",
+        "unstable": "The model does not repeat: two runs under the same pin differ.",
+        "damaged": "The golden cannot be read.",
+    }
+    return words.get(result.verdict, verdict_words(result.verdict))
+
+
+def view_answers(result: CheckResult, worst: int | None) -> tuple[Answer, ...]:
+    """The answers in the order of the questions; ``worst`` is the worst frame, None for none."""
+    return (_what(result), _amount(result), *_where(result, worst), _environment(result))
+
+
+def _what(result: CheckResult) -> Answer:
+    question = "What changed"
+    metrics = result.metrics or {}
+    differing, total = metrics.get("differing"), len((metrics.get("frames") or {}).get("changed", ()))
+    if differing is not None and total:
+        what = "the image" if total == 1 else f"{differing} of {total} frames"
+        return Answer(question, what, result.hints[0] if result.hints else "")
+    if metrics.get("tensors"):
+        off = sum(1 for entry in metrics["tensors"] if entry.get("max_abs") != 0)
+        return Answer(question, f"{off} of {len(metrics['tensors'])} tensors")
+    if result.verdict == "incomparable" and result.reasons:
+        return Answer(question, result.reasons[0], " ".join(result.reasons[1:]), "bad")
+    if result.verdict == "identical":
+        return Answer(question, "nothing", tone="good")
+    if result.verdict == "missing":
+        return Answer(question, "no golden yet", result.device_class)
+    return Answer(question, result.reasons[0] if result.reasons else verdict_words(result.verdict))
+
+
+def _amount(result: CheckResult) -> Answer:
+    question = "How much"
+    if result.verdict == "identical":
+        return Answer(question, "0", "equal bits", "good")
+    label, value, note = how_much(result)
+    if not value:
+        return Answer(question, "not measured")
+    broken = any(not margin["ok"] for margin in result.margins)
+    tone = "bad" if broken else "good" if result.passed else ""
+    return Answer(question, value, f"{label}; {note}", tone)
+
+
+def how_much(result: CheckResult) -> tuple[str, str, str]:
+    """The metric that decided, its worst value, and its limit or further numbers; empty if not measured."""
+    margin = deciding_margin(result.margins)
+    if margin is not None:
+        metric = str(margin["metric"])
+        sign = "at least" if margin.get("direction") == "min" else "at most"
+        limit = f"{sign} {format_value(metric, margin['limit'])} is declared"
+        return metric_label(metric), format_value(metric, margin["value"]), limit
+    worst: Mapping[str, Mapping[str, Any]] = (result.metrics or {}).get("worst", {})
+    for first, second in (("psnr", "max_abs"), ("relative_l2", "max_abs")):
+        if first in worst:
+            notes = [f"{metric_label(second)} {format_value(second, worst[second]['value'])}"]
+            if "changed" in worst:
+                notes.append(f"{format_value('changed', worst['changed']['value'])} of pixels")
+            return metric_label(first), format_value(first, worst[first]["value"]), ", ".join(notes)
+    return "", "", ""
+
+
+def deciding_margin(margins: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The broken limit of which most was used, else the one that came nearest; None without limits."""
+    return min(margins, key=lambda margin: (bool(margin["ok"]), -_used(margin)), default=None)
+
+
+def _used(margin: Mapping[str, Any]) -> float:
+    used = margin.get("used")
+    return math.inf if used is None else float(used)
+
+
+def _where(result: CheckResult, worst: int | None) -> tuple[Answer, ...]:
+    metrics = result.metrics or {}
+    first, total = metrics.get("first_differing"), len((metrics.get("frames") or {}).get("changed", ()))
+    if total > 1 and first is not None:
+        return (
+            Answer("First differing frame", str(first), f"of {total}, counted from 0", frame=first),
+            Answer("Worst frame", str(worst), frame=worst),
+        )
+    places = [str(entry["place"]) for entry in (metrics.get("worst") or {}).values() if entry.get("place")]
+    if metrics.get("tensors") and places:
+        return (Answer("Worst tensor", places[0]),)
+    return ()
+
+
+def _environment(result: CheckResult) -> Answer:
+    question = "Environment"
+    moved = _moved(result)
+    if moved:
+        count = "1 setting changed" if len(moved) == 1 else f"{len(moved)} settings changed"
+        return Answer(question, count, ", ".join(moved), "warn")
+    if result.tier == "other class":
+        return Answer(question, "another device", f"golden of {_class_of(result.golden)}", "warn")
+    if not result.facts_golden:
+        return Answer(question, "nothing to compare with")
+    others = len(result.environment_changes)
+    return Answer(question, "the same", f"{others} harmless differences" if others else "", "good")
+
+
+def _moved(result: CheckResult) -> list[str]:
+    return [str(change["key"]) for change in result.environment_changes if change.get("moves_bits")]
+
+
+def _class_of(golden: str) -> str:
+    parts = golden.rpartition("/")[2].split(".")
+    return parts[1] if len(parts) > 2 else "another class"

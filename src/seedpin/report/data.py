@@ -1,0 +1,328 @@
+"""Records of a run as what the report shows: its view model. Pure; no file is read here.
+
+``view_run`` gives the list, ``view_check`` one check in full. All of it is JSON-able by ``as_dict``. Numbers
+that people read are formatted here, in one place; series stay numbers, for the curve.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from seedpin.report.answers import Answer, deciding_margin, headline, how_much, view_answers
+from seedpin.report.growth import Divergence, view_divergence
+from seedpin.report.series import Series, Strip, metric_label, view_series, view_strip
+from seedpin.report.terminal import format_value, short_digest, verdict_words
+from seedpin.run.result import SEVERITY, CheckResult, by_severity
+
+TONES = {
+    "damaged": "bad",
+    "unstable": "bad",
+    "incomparable": "bad",
+    "changed": "bad",
+    "environment-changed": "warn",
+    "missing": "note",
+    "within-tolerance": "good",
+    "identical": "good",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One declared limit and how much of it was used; ``used`` above 1 is broken, None infinite."""
+
+    label: str
+    value: str
+    limit: str
+    place: str
+    frame: int | None
+    ok: bool
+    used: float | None
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A fact or setting on both sides. ``matters`` is False for what cannot move bits."""
+
+    key: str
+    golden: str
+    here: str
+    same: bool
+    matters: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something to type. ``name`` is rerun, accept, reject or compare."""
+
+    name: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One check in the list; ``search`` is lower-case text, ``strip`` where in time it differs."""
+
+    number: int
+    id: str
+    path: str
+    name: str
+    check: str
+    kind: str
+    verdict: str
+    label: str
+    tone: str
+    device_class: str
+    passed: bool
+    decidable: bool
+    written: str
+    brief: str
+    search: str
+    strip: Strip | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckView:
+    """One check in full. ``primary`` names the series that the time line shows first."""
+
+    row: CheckRow
+    headline: str
+    answers: tuple[Answer, ...]
+    reasons: tuple[str, ...]
+    hints: tuple[str, ...]
+    series: tuple[Series, ...]
+    primary: str
+    total: int
+    first: int | None
+    worst: int | None
+    limits: tuple[Limit, ...]
+    tensors: tuple[Mapping[str, str], ...]
+    facts: tuple[Row, ...]
+    environment: tuple[Row, ...]
+    surroundings: tuple[Row, ...]
+    pin: tuple[tuple[str, str], ...]
+    divergence: Divergence | None
+    commands: tuple[Command, ...]
+    message: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """The list: ``sentence`` sums it up, ``counts`` are verdict, label, tone and number."""
+
+    id: str
+    version: str
+    arguments: str
+    sentence: str
+    tone: str
+    counts: tuple[tuple[str, str, str, int], ...]
+    classes: tuple[str, ...]
+    checks: tuple[CheckRow, ...]
+    undecided: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def view_run(run_id: str, meta: Mapping[str, Any], results: Sequence[CheckResult]) -> RunView:
+    """The list of ``results``, one per check, worst first."""
+    rows = tuple(view_row(number, result) for number, result in enumerate(by_severity(list(results))))
+    counts = []
+    for verdict in SEVERITY:
+        count = sum(row.verdict == verdict for row in rows)
+        if count:
+            counts.append((verdict, verdict_words(verdict), TONES[verdict], count))
+    failing = sum(not row.passed for row in rows)
+    tone = "good" if not failing else next(row.tone for row in rows if not row.passed)
+    return RunView(
+        id=run_id,
+        version=str(meta.get("seedpin", "")),
+        arguments=shlex.join(["pytest", *map(str, meta.get("arguments") or ())]),
+        sentence=_sum(len(rows), failing),
+        tone=tone,
+        counts=tuple(counts),
+        classes=tuple(sorted({row.device_class for row in rows})),
+        checks=rows,
+        undecided=sum(row.decidable for row in rows),
+    )
+
+
+def _sum(total: int, failing: int) -> str:
+    if total == 0:
+        return "This run has no checks."
+    checks = "1 check" if total == 1 else f"{total} checks"
+    if failing == 0:
+        return f"{checks}, nothing needs a decision."
+    return f"{failing} of {checks} {'needs' if failing == 1 else 'need'} a decision."
+
+
+def view_row(number: int, result: CheckResult) -> CheckRow:
+    """What the list shows of ``result``."""
+    path, _, name = result.test.partition("::")
+    label = verdict_words(result.verdict)
+    keys = " ".join(str(change.get("key")) for change in result.environment_changes)
+    search = " ".join((result.id, label, result.device_class, result.kind, result.written or "", keys))
+    return CheckRow(
+        number=number,
+        id=result.id,
+        path=path,
+        name=name or path,
+        check=result.check,
+        kind=result.kind,
+        verdict=result.verdict,
+        label=label,
+        tone=TONES.get(result.verdict, "bad"),
+        device_class=result.device_class,
+        passed=result.passed,
+        decidable=result.obtained is not None and not result.passed,
+        written=result.written or "",
+        brief=_brief(result),
+        search=search.lower(),
+        strip=view_strip(result.metrics),
+    )
+
+
+def _brief(result: CheckResult) -> str:
+    label, value, _ = how_much(result)
+    if value:
+        return f"{label} {value}"
+    return result.reasons[0] if result.reasons and not result.passed else ""
+
+
+def view_check(row: CheckRow, result: CheckResult, *, run: str, run_path: str) -> CheckView:
+    """``result`` in full. ``run`` is what ``seedpin accept`` takes, ``run_path`` the run's folder."""
+    metrics = result.metrics or {}
+    series = view_series(metrics, result.margins)
+    margin = deciding_margin(result.margins)
+    primary = ("psnr" if margin is None else str(margin["metric"])) if series else ""
+    worst = next((one.worst_frame for one in series if one.name == primary), None)
+    changes = [_change_row(change) for change in result.environment_changes]
+    return CheckView(
+        row=row,
+        headline=headline(result),
+        answers=view_answers(result, worst),
+        reasons=tuple(result.reasons),
+        hints=tuple(result.hints),
+        series=series,
+        primary=primary,
+        total=max((len(one.values) for one in series), default=0),
+        first=metrics.get("first_differing"),
+        worst=worst,
+        limits=tuple(_limit(margin) for margin in result.margins),
+        tensors=tuple(_tensor(entry) for entry in metrics.get("tensors", ())),
+        facts=_facts(result),
+        environment=tuple(changes),
+        surroundings=_surroundings(result),
+        pin=_pin(result),
+        divergence=view_divergence(result.divergence),
+        commands=commands(result, run=run, run_path=run_path),
+        message=result.message,
+    )
+
+
+def commands(result: CheckResult, *, run: str, run_path: str) -> tuple[Command, ...]:
+    """What to type next: accept, rerun, reject, compare, as far as each applies."""
+    found = [Command("rerun", "Run it again", shlex.join(["pytest", result.test]))]
+    if result.obtained is not None and not result.passed:
+        target = shlex.join([run, result.id])
+        found.insert(
+            0, Command("accept", "Accept as the new golden", f"seedpin accept {target} --reason 'WHY'")
+        )
+        found.append(Command("reject", "Reject", f"seedpin reject {target} --reason 'WHY'"))
+    if result.verdict == "environment-changed":
+        text = shlex.join(["pytest", result.test, "--golden-against=main"])
+        found.insert(1, Command("attribute", "Is it the code? Compare on this machine", text))
+    if result.obtained is not None and result.golden_copy is not None:
+        sides = [f"{run_path}/{result.golden_copy}", f"{run_path}/{result.obtained}"]
+        found.append(Command("compare", "Compare both files", shlex.join(["seedpin", "compare", *sides])))
+    return tuple(found)
+
+
+def _limit(margin: Mapping[str, Any]) -> Limit:
+    metric, room = str(margin["metric"]), margin.get("margin")
+    sign = "≥" if margin.get("direction") == "min" else "≤"
+    frame = margin.get("frame")
+    used = margin.get("used")
+    return Limit(
+        label=metric_label(metric),
+        value=format_value(metric, margin["value"]),
+        limit=f"{sign} {format_value(metric, margin['limit'])}",
+        place=str(margin.get("place") or "") if frame is None else f"frame {frame}",
+        frame=frame,
+        ok=bool(margin["ok"]),
+        used=None if used is None else float(used),
+        room="" if room is None else format_value(metric, room),
+    )
+
+
+def _tensor(entry: Mapping[str, Any]) -> Mapping[str, str]:
+    return {key: str(value) if key == "name" else format_value(key, value) for key, value in entry.items()}
+
+
+def _change_row(change: Mapping[str, Any]) -> Row:
+    golden, here = change.get("golden"), change.get("here")
+    return Row(
+        str(change.get("key")),
+        "not recorded" if golden is None else str(golden),
+        "not recorded" if here is None else str(here),
+        False,
+        bool(change.get("moves_bits")),
+    )
+
+
+def _facts(result: CheckResult) -> tuple[Row, ...]:
+    golden, here = result.facts_golden, result.facts_obtained
+    keys = [*golden, *(key for key in here if key not in golden)]
+    rows = [
+        Row(key, _plain(golden, key), _plain(here, key), not golden or golden.get(key) == here.get(key))
+        for key in keys
+    ]
+    old, new = _short(result.golden_digest), _short(result.obtained_digest)
+    return (*rows, Row("digest", old, new, old == new, matters=False))
+
+
+def _plain(facts: Mapping[str, Any], key: str) -> str:
+    value = facts.get(key)
+    if key not in facts:
+        return "—"
+    if isinstance(value, Mapping):
+        return " ".join(str(part) for part in value.values())
+    return "not said" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _short(digest: str | None) -> str:
+    return "—" if digest is None else short_digest(digest)
+
+
+def _surroundings(result: CheckResult) -> tuple[Row, ...]:
+    changed = {str(change.get("key")) for change in result.environment_changes}
+    rows = []
+    for section in ("moves_bits", "informative"):
+        values: Mapping[str, Any] = result.environment.get(section) or {}
+        rows += [
+            Row(str(key), "", str(values[key]), key not in changed, section == "moves_bits")
+            for key in sorted(values)
+        ]
+    return tuple(rows)
+
+
+def _pin(result: CheckResult) -> tuple[tuple[str, str], ...]:
+    pairs = (
+        ("seed", result.seed),
+        ("level", result.level),
+        ("CPU profile", result.profile),
+        ("device class", result.device_class),
+        ("tier", result.tier),
+        ("golden", result.golden),
+        ("called at", result.location),
+        ("attempt", result.attempt if result.attempt > 1 else None),
+        ("took", f"{result.seconds:.2f} s" if result.seconds else None),
+    )
+    return tuple((key, str(value)) for key, value in pairs if value not in (None, ""))

@@ -1,0 +1,109 @@
+"""Metrics over time: the curves of the time line, and the strip that stands for them in the list."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LABELS = {
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "max_abs": "largest difference",
+    "mean_abs": "mean difference",
+    "changed": "changed pixels",
+    "temporal": "flicker",
+    "relative_l2": "relative distance",
+    "cosine": "cosine distance",
+}
+MEANINGS = {
+    "psnr": "peak signal-to-noise ratio in dB; infinite for equal frames",
+    "ssim": "structural similarity; 1 for equal frames",
+    "max_abs": "largest difference of any value",
+    "mean_abs": "mean of the absolute differences",
+    "changed": "share of pixels in which any channel differs",
+    "temporal": "mean difference of the changes from frame to frame",
+}
+STRIP_BINS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric, a value per frame; None is infinite (PSNR of equal frames).
+
+    ``higher`` says whether higher is better; ``limit`` is the declared one; ``unit`` is "dB", "%" (values
+    are shares, 0 to 1), "levels" or "".
+    """
+
+    name: str
+    label: str
+    meaning: str
+    unit: str
+    higher: bool
+    values: tuple[float | None, ...]
+    limit: float | None
+    broken: bool
+    worst_frame: int | None
+    worst_value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Where in time a clip differs: up to 40 bars of height 0 to 1, 0 for equal frames."""
+
+    bars: tuple[float, ...]
+    label: str
+
+
+def metric_label(name: str) -> str:
+    return LABELS.get(name, name)
+
+
+def view_series(metrics: Mapping[str, Any], margins: Sequence[Mapping[str, Any]]) -> tuple[Series, ...]:
+    """The series of a clip's metrics, those with a broken limit first. Empty for tensors."""
+    frames: Mapping[str, Sequence[float | None]] = metrics.get("frames") or {}
+    levels = "levels" if (metrics.get("data_range") or 0) > 2 else ""
+    units = {"psnr": "dB", "changed": "%", "max_abs": levels, "mean_abs": levels, "temporal": levels}
+    found = []
+    for name in ("psnr", "ssim", "max_abs", "changed", "mean_abs", "temporal"):
+        if name not in frames:
+            continue
+        margin = next((entry for entry in margins if entry["metric"] == name), None)
+        worst = (metrics.get("worst") or {}).get(name) or {}
+        found.append(
+            Series(
+                name=name,
+                label=metric_label(name),
+                meaning=MEANINGS[name],
+                unit=units.get(name, ""),
+                higher=name in {"psnr", "ssim"},
+                values=tuple(frames[name]),
+                limit=None if margin is None else margin["limit"],
+                broken=margin is not None and not margin["ok"],
+                worst_frame=worst.get("frame"),
+                worst_value=worst.get("value"),
+            )
+        )
+    return tuple(sorted(found, key=lambda one: (not one.broken, one.limit is None)))
+
+
+def view_strip(metrics: Mapping[str, Any] | None) -> Strip | None:
+    """PSNR as bars: 100 dB is just visible, 20 dB and less is full height. None without frames."""
+    frames = (metrics or {}).get("frames") or {}
+    values, changed = frames.get("psnr"), frames.get("changed")
+    if not values or not changed or len(values) < 2:
+        return None
+    heights = [_height(value, share) for value, share in zip(values, changed, strict=True)]
+    size = math.ceil(len(heights) / STRIP_BINS)
+    bars = tuple(max(heights[start : start + size]) for start in range(0, len(heights), size))
+    differing = sum(height > 0 for height in heights)
+    return Strip(bars, f"{differing} of {len(heights)} frames differ")
+
+
+def _height(psnr: float | None, changed: float | None) -> float:
+    if not changed:
+        return 0.0
+    if psnr is None:
+        return 0.15
+    return round(min(1.0, max(0.15, (100.0 - psnr) / 80.0)), 3)
