@@ -58,13 +58,14 @@ def session_of(config: pytest.Config, settings: Config) -> Session:
 
     Raises RevisionError outside of a git repository.
     """
+    variables: dict[str, str] = config.stash.get(VARIABLES, dict(os.environ))
     return Session(
         settings=settings,
         top=toplevel(settings.root),
         folder=config.invocation_params.dir.resolve(),
         arguments=tuple(str(argument) for argument in config.invocation_params.args),
         positionals=tuple(config.option.file_or_dir or ()),
-        variables=config.stash.get(VARIABLES, None) or dict(os.environ),
+        variables=variables,
     )
 
 
