@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from seedpin.config import PROFILES
 from seedpin.environment.cpu import CpuInfo, onednn_level, onednn_limit, read_cpu, slug
 from seedpin.errors import ConfigError, DeviceUnavailableError
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     import torch
 
 KINDS = ("cpu", "cuda", "mps", "xpu")
-PROFILES = ("native", "portable")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from seedpin.errors import DamagedGoldenError, NewerFormatError
 
 FORMAT = 1
-_LFS = b"version https://git-lfs"
+LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def from_json(raw: bytes, path: Path) -> Manifest:
         NewerFormatError: a newer seedpin wrote it.
         DamagedGoldenError: it is an LFS pointer, no JSON, or a field is absent or of another type.
     """
-    if raw.startswith(_LFS):
+    if raw.startswith(LFS_POINTER):
         raise DamagedGoldenError(f"{path} is a Git LFS pointer, not the manifest", hint="git lfs pull")
     try:
         data = json.loads(raw)

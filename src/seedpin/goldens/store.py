@@ -16,10 +16,9 @@ from seedpin.clip.codec import decode
 from seedpin.clip.digest import clip_digest, file_digest, frame_digests
 from seedpin.errors import DamagedGoldenError, GoldenWriteError, StaleGoldenError
 from seedpin.goldens.atomic import write_all
-from seedpin.goldens.manifest import FileRecord, Manifest, from_json, to_json
+from seedpin.goldens.manifest import LFS_POINTER, FileRecord, Manifest, from_json, to_json
 from seedpin.goldens.names import check_stem, golden_folder, split_stem
 
-_LFS = b"version https://git-lfs"
 _LOCK_SECONDS = 60.0
 _WRITE_ANEW = "write it anew: pytest --update-golden=all"
 
@@ -245,14 +244,14 @@ def _verify_file(path: Path, record: FileRecord) -> None:
         size = path.stat().st_size
         found = file_digest(path)
         with path.open("rb") as stream:
-            head = stream.read(len(_LFS))
+            head = stream.read(len(LFS_POINTER))
     except FileNotFoundError:
         raise DamagedGoldenError(f"{path} is missing though its manifest names it", hint=restore) from None
     except OSError as error:
         raise DamagedGoldenError(
             f"{path} cannot be read: {error}", hint=f"check its permissions, or {_WRITE_ANEW}"
         ) from error
-    if head == _LFS:
+    if head == LFS_POINTER:
         raise DamagedGoldenError(f"{path} is a Git LFS pointer, not the frames", hint="git lfs pull")
     if size != record.bytes:
         raise DamagedGoldenError(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from seedpin.config import LEVELS as LEVELS
 from seedpin.errors import ConfigError, DeviceUnavailableError, PinError, SeedError, SeedpinWarning
 from seedpin.pinning import nondeterminism, sources, switches
 from seedpin.pinning.deferred import ImportWatch
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     class _PinManager(AbstractContextManager["Pin"], ContextDecorator): ...
 
 
-LEVELS = ("strict", "warn", "seeds")
 _SEED_LIMIT = 2**32
 
 

@@ -18,12 +18,12 @@ import warnings
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from seedpin.config import PROFILES
 from seedpin.errors import ConfigError, CudaStartedEarlyWarning, ProfileTooLateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROFILES = ("native", "portable")
 CUBLAS_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
 CUBLAS_WORKSPACE = ":4096:8"  # ":16:8" is refused by torch >= 2.10
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from seedpin.config import Config
 from seedpin.errors import ModelError
+from seedpin.plugin.state import RUN_VARIABLE
 from seedpin.run.ledger import Run, latest_results
 from seedpin.run.result import CheckResult
 
-_RUN = "SEEDPIN_RUN"
 THREADS = "SEEDPIN_THREADS"
 """Environment variable of ``seedpin probe --threads``: calls run on that many CPU threads."""
 BATCH = "SEEDPIN_BATCH"
@@ -64,7 +64,7 @@ def run_fresh(
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *arguments, *selection],
             cwd=settings.root,
-            env=kept | dict(environment or {}) | {_RUN: str(folder / "state" / "runs" / "run")},
+            env=kept | dict(environment or {}) | {RUN_VARIABLE: str(folder / "state" / "runs" / "run")},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

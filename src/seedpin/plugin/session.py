@@ -15,7 +15,7 @@ from _pytest._code.code import TerminalRepr
 from seedpin import __version__
 from seedpin.errors import DuplicateGoldenError, GoldenMismatch, SeedpinError, UsageError
 from seedpin.plugin.completeness import Completeness
-from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, UPDATE, ItemState
+from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, RUN_VARIABLE, UPDATE, ItemState
 from seedpin.run.ledger import Run, new_run_id, write_retention
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 GOLDEN_FIXTURES = frozenset({"golden_video", "golden_image", "golden_tensors"})
 _WORKER_KEY = "seedpin_run"
-_RUN_VARIABLE = "SEEDPIN_RUN"
 
 
 class SeedpinSession:
@@ -40,8 +39,8 @@ class SeedpinSession:
         self.is_worker = worker_input is not None
         if worker_input is not None:
             path = Path(worker_input[_WORKER_KEY])
-        elif _RUN_VARIABLE in os.environ:
-            path = Path(os.environ[_RUN_VARIABLE])
+        elif RUN_VARIABLE in os.environ:
+            path = Path(os.environ[RUN_VARIABLE])
         else:
             path = self.settings.state_path / "runs" / new_run_id()
         self.run = config.stash[RUN] = Run(path)

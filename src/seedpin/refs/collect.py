@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seedpin.errors import ForeignImportError, RevisionError
+from seedpin.plugin.state import RUN_VARIABLE
 from seedpin.refs.git import git_environment, short
 from seedpin.refs.imports import project_entries, reference_path
 from seedpin.refs.launch import COMMAND
@@ -20,7 +21,6 @@ from seedpin.refs.request import VARIABLE, Request
 from seedpin.refs.worktree import Checkout
 from seedpin.run.ledger import Run, latest_results
 
-RUN_VARIABLE = "SEEDPIN_RUN"
 _NO_TESTS = 5
 _LINES = 25
 _DROPPED_VARIABLES = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_", "GITHUB_STEP_SUMMARY", "COV_CORE_", "SEEDPIN_R")
