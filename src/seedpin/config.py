@@ -14,6 +14,12 @@ from typing import Any, Literal
 
 from seedpin.errors import ConfigError
 
+DEFAULT_SEED = 1_847_350_629
+"""Seed of a pin that names none, 32 bits.
+
+A number that nobody writes by hand: a user's ``torch.Generator().manual_seed(0)`` would otherwise be the
+very stream that the pin gives the global generator, and a ``generator=`` that gets lost would change no bit.
+"""
 LEVELS = ("strict", "warn", "seeds")
 PROFILES = ("native", "portable")
 
@@ -42,7 +48,7 @@ OPTIONS: tuple[Option, ...] = (
         "seed",
         "--seedpin-seed",
         "int",
-        0,
+        DEFAULT_SEED,
         "Seed of tests that have no `seed` marker.",
         limits=(0, 2**32 - 1),
     ),
@@ -107,7 +113,7 @@ class Config:
     """All settings of one session. ``root`` is the absolute folder that relative paths start from."""
 
     root: Path
-    seed: int = 0
+    seed: int = DEFAULT_SEED
     level: str = "strict"
     golden_dir: str = "golden"
     device_class: str = "auto"

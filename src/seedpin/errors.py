@@ -255,6 +255,8 @@ class GoldenMismatch(SeedpinError, AssertionError):  # noqa: N818  (an Assertion
 class SeedpinWarning(UserWarning):
     """Base of all warnings of seedpin."""
 
+    slug: ClassVar[str] = "warnings"
+
 
 class CudaStartedEarlyWarning(SeedpinWarning):
     """CUDA was up before seedpin could set ``CUBLAS_WORKSPACE_CONFIG``."""
@@ -270,6 +272,10 @@ class UnpinnedClipWarning(SeedpinWarning):
 
 class NondeterministicOpWarning(SeedpinWarning):
     """An operation without a deterministic implementation ran under a pin of level ``warn``."""
+
+
+class SameStreamWarning(SeedpinWarning):
+    """A generator that was passed to a pinned call has the pin's seed: to lose it would change no bit."""
 
 
 class EntropyWarning(SeedpinWarning):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from seedpin.config import DEFAULT_SEED
 from support.project import Project
 
 PYPROJECT = """
@@ -155,7 +156,7 @@ def test_the_header_tells_the_settings(plain: Project) -> None:
     wanted = f"seedpin *: seed 5, level warn, cpu profile {plain.profile}, goldens golden (updating: missing)"
     result.stdout.fnmatch_lines([wanted])
     plain.pytest().stdout.fnmatch_lines(
-        [f"seedpin *: seed 0, level strict, cpu profile {plain.profile}, goldens golden"]
+        [f"seedpin *: seed {DEFAULT_SEED}, level strict, cpu profile {plain.profile}, goldens golden"]
     )
 
 

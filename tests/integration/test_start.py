@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from seedpin.config import DEFAULT_SEED
 from seedpin.environment.cpu import read_cpu
 from seedpin.pinning.profiles import CUBLAS_VARIABLE, environment_for
 from support.project import Project
@@ -36,7 +37,7 @@ def test_rule_6_collecting_nothing_imports_nothing_heavy(project: Project) -> No
     )
     result = project.pytest("--collect-only", "-s", fresh=True)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
-    result.stdout.fnmatch_lines(["seedpin *: seed 0, *", "HEAVY [[]]"])
+    result.stdout.fnmatch_lines([f"seedpin *: seed {DEFAULT_SEED}, *", "HEAVY [[]]"])
     assert not (project.root / ".seedpin").exists()
 
 

@@ -20,6 +20,7 @@ from seedpin.compare.verdict import (
     missing,
     unstable,
 )
+from seedpin.config import DEFAULT_SEED
 from seedpin.environment.fingerprint import Entry, Environment
 from seedpin.run.result import PASSING, SEVERITY
 
@@ -253,3 +254,10 @@ def test_a_close_miss_does_not_read_as_a_hit() -> None:
     one = ClipMetrics(values, (50.0,), (1.0,), (1.0,), (1.0,), (0.0,), 255.0)
     found = decide(GOLDEN, DIFFERENT, metrics=one, tolerance=Tolerance(ssim=0.98, same_environment=True))
     assert found.reasons[0] == "ssim of frame 0 is 0.979999999; at least 0.98 is declared."
+
+
+def test_a_golden_born_under_the_former_default_seed_says_how_to_keep_it() -> None:
+    """Where the seed differs only because the default did, the message says what keeps the golden."""
+    said = decide(replace(GOLDEN, seed=0), replace(SAME, seed=DEFAULT_SEED)).reasons
+    assert "`seed = 0` under [tool.seedpin]" in said[-1]
+    assert all("tool.seedpin" not in reason for reason in decide(replace(GOLDEN, seed=0), SAME).reasons)

@@ -16,7 +16,7 @@ def write(root: Path, text: str) -> Path:
 
 
 def test_without_any_setting_the_defaults_hold(tmp_path: Path) -> None:
-    """A project that says nothing gets seed 0, strict, the native profile and golden/."""
+    """A project that says nothing gets the default seed, strict, the native profile and golden/."""
     assert load_config(tmp_path) == Config(root=tmp_path.resolve())
 
 

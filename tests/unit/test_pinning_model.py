@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from seedpin.config import DEFAULT_SEED
 from seedpin.errors import AutotuneError, ConfigError, ModelError, NondeterministicOpError, SeedError
 from seedpin.pinning.model import PinInfo, PinnedCall, SeededModel, seeded_model
 from seedpin.pinning.pin import current_pin, pin
@@ -437,9 +438,9 @@ def test_around_call() -> None:
 
 
 def test_pin_info_and_defaults() -> None:
-    """Seed and level come from the argument, else the active pin, else 0 and strict."""
+    """Seed and level come from the argument, else the active pin, else the default seed and strict."""
     assert seeded_model(numpy_clip).pin_info == PinInfo(
-        0, "strict", seeded_model(numpy_clip).pin_info.profile
+        DEFAULT_SEED, "strict", seeded_model(numpy_clip).pin_info.profile
     )
     with pin(8, level="warn"):
         info = seeded_model(numpy_clip).pin_info

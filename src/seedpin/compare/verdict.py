@@ -10,11 +10,13 @@ from typing import Any
 from seedpin.compare.metrics import ClipMetrics
 from seedpin.compare.tensors import TensorMetrics
 from seedpin.compare.tolerance import Margin, Tolerance, check_limits
+from seedpin.config import DEFAULT_SEED
 from seedpin.environment.fingerprint import Change, Environment, difference
 
 SAME_ENVIRONMENT = "same environment"
 OTHER_ENVIRONMENT = "other environment"
 OTHER_CLASS = "other class"
+_FORMER_DEFAULT = "0 was the default seed before: `seed = 0` under [tool.seedpin] keeps goldens of that time."
 
 
 class Verdict(str, Enum):
@@ -159,6 +161,8 @@ def decide(
     )
     changes = difference(golden.environment, obtained.environment)
     if facts:
+        if golden.seed == 0 and obtained.seed == DEFAULT_SEED:
+            facts += (_FORMER_DEFAULT,)
         return Decision(Verdict.INCOMPARABLE, reasons=facts, changes=changes)
     moved = tuple(change for change in changes if change.moves_bits)
     tier = (OTHER_ENVIRONMENT if moved else SAME_ENVIRONMENT) if same_class else OTHER_CLASS

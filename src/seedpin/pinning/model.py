@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from seedpin.config import DEFAULT_SEED
 from seedpin.errors import ModelError, SeedpinError
 from seedpin.pinning import switches
 from seedpin.pinning.audit import AuditPolicy, EntropyFinding, audit
 from seedpin.pinning.pin import check_level, check_seed, current_pin, pin
 from seedpin.pinning.profiles import active_profile
 from seedpin.pinning.reach import generators_below, generators_kept, is_generator, modules_below
+from seedpin.pinning.streams import warn_about_twins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -84,7 +86,7 @@ class SeededModel:
         self,
         model: Any,
         *,
-        seed: int = 0,
+        seed: int = DEFAULT_SEED,
         level: str = "strict",
         methods: Iterable[str] = (),
         profile: str | None = None,
@@ -165,6 +167,8 @@ class SeededModel:
         with ExitStack() as stack:
             stack.enter_context(generators_kept(_unique([*self._seedpin_generators, *passed])))
             stack.enter_context(pin(info.seed, level=info.level, profile=self._seedpin_profile))
+            if passed:
+                warn_about_twins(args, kwargs, info.seed)
             call = PinnedCall(name, method, args, kwargs)
             for around in self.around_call:
                 stack.enter_context(around(self, call))
@@ -207,11 +211,12 @@ def seeded_model(
     model. Otherwise (it returned frames) the function itself is what generates. A function that needs
     arguments generates, too. Everything else is taken as it is.
 
-    ``seed`` and ``level`` default to those of the active pin, else to 0 and strict. Raises ModelError if a
-    factory fails or returns None, if there is nothing to call, or if ``methods`` names what is not there.
+    ``seed`` and ``level`` default to those of the active pin, else to ``seedpin.config.DEFAULT_SEED`` and
+    strict. Raises ModelError if a factory fails or returns None, if there is nothing to call, or if
+    ``methods`` names what is not there.
     """
     active = current_pin()
-    seed = check_seed(seed if seed is not None else active.seed if active else 0)
+    seed = check_seed(seed if seed is not None else active.seed if active else DEFAULT_SEED)
     level = check_level(level or (active.level if active else "strict"))
     methods = (methods,) if isinstance(methods, str) else tuple(methods)
     model = x.__wrapped__ if isinstance(x, SeededModel) else x

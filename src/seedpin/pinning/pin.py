@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from seedpin.config import DEFAULT_SEED
 from seedpin.config import LEVELS as LEVELS
 from seedpin.errors import ConfigError, DeviceUnavailableError, PinError, SeedError, SeedpinWarning
 from seedpin.pinning import nondeterminism, sources, switches
@@ -137,10 +138,11 @@ def check_level(level: str) -> str:
     raise ConfigError(f"unknown level {level!r}", hint=f"choose one of {', '.join(LEVELS)}")
 
 
-def pin(seed: int = 0, *, level: str = "strict", profile: str | None = None) -> _PinManager:
+def pin(seed: int = DEFAULT_SEED, *, level: str = "strict", profile: str | None = None) -> _PinManager:
     """Seed every source, set every switch of ``level``, and restore all of it at the end of the block.
 
-    Also a decorator. ``strict`` refuses what cannot repeat, ``warn`` collects it in ``Pin.warnings``,
+    Without a seed it is ``seedpin.config.DEFAULT_SEED``. Also a decorator.
+    ``strict`` refuses what cannot repeat, ``warn`` collects it in ``Pin.warnings``,
     ``seeds`` leaves the switches alone. ``profile`` None means the profile of this process; a name is
     verified. Raises SeedError, ConfigError, ProfileTooLateError, AutotuneError, and
     NondeterministicOpError from the block; PinError if something could not be restored.
