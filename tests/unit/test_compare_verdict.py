@@ -17,7 +17,9 @@ from seedpin.compare.verdict import (
     damaged,
     decide,
     facts_differences,
+    invalid,
     missing,
+    unchecked,
     unstable,
 )
 from seedpin.config import DEFAULT_SEED
@@ -214,9 +216,14 @@ def test_no_golden_is_missing() -> None:
     assert "cpu-y, cpu-z" in missing("cpu-x", ["cpu-z", "cpu-y"]).reasons[1]
 
 
-def test_damaged_and_unstable_fail() -> None:
-    """Both carry their reason."""
-    for found, verdict in ((damaged("truncated"), Verdict.DAMAGED), (unstable(), Verdict.UNSTABLE)):
+def test_verdicts_without_a_comparison_fail() -> None:
+    """Damaged, unstable, invalid and unchecked carry their reason."""
+    for found, verdict in (
+        (damaged("truncated"), Verdict.DAMAGED),
+        (unstable(), Verdict.UNSTABLE),
+        (invalid(["NaN in frame 3"]), Verdict.INVALID),
+        (unchecked("the test returned early"), Verdict.UNCHECKED),
+    ):
         assert (found.verdict, found.passed) == (verdict, False)
         assert found.reasons[0]
 

@@ -29,6 +29,8 @@ class Verdict(str, Enum):
     INCOMPARABLE = "incomparable"
     MISSING = "missing"
     UNSTABLE = "unstable"
+    INVALID = "invalid"
+    UNCHECKED = "unchecked"
     DAMAGED = "damaged"
 
     @property
@@ -109,6 +111,16 @@ def damaged(reason: str) -> Decision:
 def unstable(reason: str = "Two runs under the same pin differ.") -> Decision:
     """The model does not repeat under its pin."""
     return Decision(Verdict.UNSTABLE, reasons=(reason,))
+
+
+def invalid(reasons: Iterable[str]) -> Decision:
+    """What was handed in is no clip, or the check could not be made: ``reasons`` say why."""
+    return Decision(Verdict.INVALID, reasons=tuple(reasons))
+
+
+def unchecked(reason: str) -> Decision:
+    """A test passed without checking a golden that it has."""
+    return Decision(Verdict.UNCHECKED, reasons=(reason,))
 
 
 def facts_differences(golden: Mapping[str, Any], obtained: Mapping[str, Any]) -> tuple[str, ...]:

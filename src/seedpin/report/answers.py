@@ -40,6 +40,8 @@ def headline(result: CheckResult) -> str:
         "incomparable": "Golden and output cannot be compared: they are not of the same kind or shape.",
         "missing": f"There is no golden for {result.device_class} yet.",
         "unstable": "The model does not repeat: two runs under the same pin differ.",
+        "invalid": "What was handed in is no clip that could be compared.",
+        "unchecked": "The test passed without checking this golden.",
         "damaged": "The golden cannot be read.",
     }
     return words.get(result.verdict, verdict_words(result.verdict))

@@ -19,11 +19,13 @@ from seedpin.run.result import SEVERITY, CheckResult, by_severity
 
 TONES = {
     "damaged": "bad",
+    "invalid": "bad",
     "unstable": "bad",
     "incomparable": "bad",
     "changed": "bad",
     "environment-changed": "warn",
     "missing": "note",
+    "unchecked": "note",
     "within-tolerance": "good",
     "identical": "good",
 }

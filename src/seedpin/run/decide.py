@@ -32,6 +32,8 @@ from seedpin.run.result import CheckResult
 
 UNDECIDABLE = {
     "unstable": "the model does not repeat under its pin, so no golden can hold",
+    "invalid": "what was handed in is no clip, so there is nothing to accept",
+    "unchecked": "its test obtained nothing for it, so there is nothing to accept",
     "damaged": "its golden is damaged and must be restored, not accepted over",
 }
 _FETCH = "fetch the artifact again, or run the test again"

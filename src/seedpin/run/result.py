@@ -11,11 +11,13 @@ SCHEMA = 1
 
 SEVERITY = (
     "damaged",
+    "invalid",
     "unstable",
     "incomparable",
     "changed",
     "environment-changed",
     "missing",
+    "unchecked",
     "within-tolerance",
     "identical",
 )
