@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from seedpin.errors import TraceError
-from seedpin.trace.model import Fingerprint, ModuleInfo, Record, Sketch, Trace, Value
+from seedpin.trace.model import Fingerprint, ModuleInfo, Record, Sketch, Trace, Value, weights_agree
 from seedpin.trace.storage import VERSION, from_bytes, to_bytes
 
 
@@ -66,6 +68,36 @@ def test_round_trip_is_exact_and_deterministic() -> None:
         seen.sketch for r in trace.records for _, seen in r.outputs if isinstance(seen, Fingerprint)
     ]
     assert to_bytes(again) == data
+
+
+_VERSION_1 = base64.b64decode(
+    "U1BUUkFDRQABAK0b3orTN8vDeJyFUMtOwzAQTIEz34DmbCHiSqjKhR448gdVhNxmk1hyHOQ4gGRZ6qdw5yfxpgGRHmDWj53d"
+    "0fjxuMqyAOWasSPrBxRSoDa94jS/FzD0SgYFur4aDQ0Q6MgrFAG+daSqJEOOKH4ExW4HSz4Jn7Ql5SACtH2uSfnRcR8SsSwF"
+    "bO8nOdQNp0glR4fesWUuMLTqZbab7rOWEFKsZSnmwob5HTsN3mnbTF6nk9M4VH9HkoSYlnc+16u9oenpb6Sblt8e2Op2rxXf"
+    "OOmYnZqJU70MxJi+cYFvfjHnl/PO82q1FF2f8f9wzLbHj1942C7xeYYvqoqAqQ=="
+)
+"""One call of ``net``, written by the first format: an output and a weight that could not be read."""
+
+
+def test_traces_of_the_first_format_are_read() -> None:
+    """An old trace keeps its records; what it could not read says so, and its weights match no new hash."""
+    trace = from_bytes(_VERSION_1)
+    call = trace.records[0]
+    assert (call.name, call.inputs[0][1].shape) == ("net", (2,))  # type: ignore[union-attr]
+    assert "older version" in call.outputs[0][1].unread  # type: ignore[union-attr]
+    assert (trace.weights, list(trace.unread)) == ({"net.weight": "ef" * 8}, ["net.bias"])
+    assert (call.loop, call.unread, call.rewritten) == (None, (), ())
+    assert weights_agree(call, call) is True
+    assert weights_agree(call, replace(call, weights="cd" * 16)) is None
+
+
+def test_what_was_not_read_and_rewritten_is_kept() -> None:
+    """Reasons, sampling loops and rewritten weights survive storage."""
+    output = Fingerprint("", "float32", (2,), unread="on meta: it has no content")
+    call = Record("module", "net", 0, 0, loop=0, outputs=(("", output),), unread=("net.a", "net.b"))
+    later = replace(call, call=1, loop=3, unread=(), rewritten=(("net.a", "12" * 8),))
+    trace = Trace("modules", (call, later), unread={"net.a": "a DTensor"})
+    assert from_bytes(to_bytes(trace)) == trace
 
 
 def test_sizes_stay_within_the_promise() -> None:

@@ -189,5 +189,6 @@ def _joined(calls: Sequence[Call]) -> Trace | None:
         records=tuple(records),
         modules=tuple({info.name: info for trace in traces for info in trace.modules}.values()),
         weights={name: value for trace in traces for name, value in trace.weights.items()},
+        unread={name: why for trace in traces for name, why in trace.unread.items()},
         notes=tuple(dict.fromkeys(note for trace in traces for note in trace.notes)),
     )

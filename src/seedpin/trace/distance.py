@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from seedpin.trace.model import Fingerprint, Record
+from seedpin.trace.model import Fingerprint, Record, agree
 
 __all__ = ["distance", "growth", "label", "record_distance"]
 
@@ -20,7 +20,7 @@ def distance(golden: Fingerprint, here: Fingerprint) -> float | None:
     abs-max and of the position-weighted dot products, each over the larger norm or magnitude. None where
     shapes differ or a sketch is missing.
     """
-    if golden == here:
+    if agree(golden, here):
         return 0.0
     a, b = golden.sketch, here.sketch
     if golden.shape != here.shape or a is None or b is None or len(a.samples) != len(b.samples):
@@ -60,7 +60,9 @@ def label(record: Record) -> str:
     name = f"{record.name} call {record.call}" if record.call else record.name
     if record.kind == "op":
         name = f"{record.name} in {record.extra.get('module') or 'the pipeline'}"
-    return f"{name}, step {record.step}" if record.step is not None and record.kind != "draw" else name
+    if record.step is None or record.kind == "draw":
+        return name
+    return f"{name}, step {record.step}{f' of loop {record.loop}' if record.loop else ''}"
 
 
 def growth(pairs: Sequence[tuple[Record, Record]], start: int) -> tuple[tuple[str, float | None], ...]:

@@ -13,7 +13,7 @@ from seedpin.errors import TraceError
 from seedpin.trace import wording
 from seedpin.trace.align import align, tree
 from seedpin.trace.distance import label
-from seedpin.trace.model import Argument, Fingerprint, Record, Seen, Trace
+from seedpin.trace.model import Argument, Fingerprint, Record, Seen, Trace, agree, all_agree, weights_agree
 from seedpin.trace.timeline import Cause, Divergence, Event, Run, timeline
 
 __all__ = ["Cause", "Divergence", "first_divergence"]
@@ -55,11 +55,16 @@ def first_divergence(golden: Trace, here: Trace) -> Divergence | None:
 def _differing(
     golden: Sequence[Argument], here: Sequence[Argument]
 ) -> list[tuple[str, Seen | None, Seen | None]]:
+    """What is known to differ: what one side did not read is no difference."""
     if golden == here:
         return []
     left, right = dict(golden), dict(here)
     names = list(dict.fromkeys([*left, *right]))
-    return [(name, left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name)]
+    return [
+        (name, left.get(name), right.get(name))
+        for name in names
+        if agree(left.get(name), right.get(name)) is False
+    ]
 
 
 def _unseen(record: Record) -> bool:
@@ -120,7 +125,7 @@ def _inside(run: Run, event: Event) -> bool:
 def _outputs_agree(event: Event) -> bool:
     assert event.golden is not None
     assert event.here is not None
-    return event.golden.outputs == event.here.outputs
+    return all_agree(event.golden.outputs, event.here.outputs) is True
 
 
 def _at_input(run: Run, event: Event) -> Divergence | None:
@@ -133,8 +138,8 @@ def _at_input(run: Run, event: Event) -> Divergence | None:
         return _draw_state(run, event, golden, here)
     changed = _differing(golden.inputs, here.inputs)
     if not changed:
-        if golden.weights != here.weights:
-            names = wording.changed_weights(run.golden, run.here, golden.name)
+        names = [] if golden.weights == here.weights else _changed_weights(run, golden, here)
+        if names or weights_agree(golden, here) is False:
             place = wording.owner(names[0]) if names else golden.name
             sentence = f"the weights of {place} differ"
             if names:
@@ -154,6 +159,19 @@ def _at_input(run: Run, event: Event) -> Divergence | None:
         hints = wording.hints(run.golden, run.here, golden, here)
         return run.divergence("argument", _place(golden), sentence, event, hints)
     return _glue(run, event, golden, here, [item[0] for item in changed])
+
+
+def _changed_weights(run: Run, golden: Record, here: Record) -> list[str]:
+    names = wording.changed_weights(run.golden, run.here, golden.name)
+    if weights_agree(golden, here) is None:
+        # The sums do not tell, the names may: of what this call had, and as it was read at first.
+        own = tuple(f"{golden.name}.{name.rpartition('.')[2]}" for name in names)
+        names = [
+            name
+            for name, whole in zip(names, own, strict=True)
+            if run.golden.level == "stages" or name == whole
+        ]
+    return names
 
 
 def _glue(run: Run, event: Event, golden: Record, here: Record, names: list[str]) -> Divergence:
@@ -183,8 +201,13 @@ def _glue(run: Run, event: Event, golden: Record, here: Record, names: list[str]
 
 def _draw_state(run: Run, event: Event, golden: Record, here: Record) -> Divergence | None:
     changed = _differing(golden.inputs, here.inputs)
+    # Tensors that a draw depends on are recorded since format 2: one side alone says nothing.
+    changed = [row for row in changed if row[0] == "generator" or not _one_tensor(*row[1:])]
     if _unseen(golden) or not changed:
         return None
+    tensors = [name for name, left, right in changed if isinstance(left, Fingerprint)]
+    if len(tensors) == len(changed):
+        return _glue(run, event, golden, here, tensors)
     number = wording.draw_number(run.here, here)
     name, left, right = changed[0]
     if name == "generator":
@@ -207,6 +230,12 @@ def _draw_state(run: Run, event: Event, golden: Record, here: Record) -> Diverge
             f"random draw {number}: its argument {name} {wording.change(left, right)}: {wording.draw(here)}"
         )
     return run.divergence("draw", wording.draw_place(here), sentence, event)
+
+
+def _one_tensor(left: Seen | None, right: Seen | None) -> bool:
+    return (left is None and isinstance(right, Fingerprint)) or (
+        right is None and isinstance(left, Fingerprint)
+    )
 
 
 def _at_output(run: Run, event: Event) -> Divergence | None:

@@ -1,8 +1,14 @@
-"""The records of a trace. A trace holds fingerprints, never tensors."""
+"""The records of a trace. A trace holds fingerprints, never tensors.
+
+``==`` of two fingerprints is for tables and storage. Whether two *tensors* agree is a question with three
+answers, and ``agree``, ``all_agree`` and ``weights_agree`` give them: True (both were read, the bits are
+the same), False (they differ), None (not known: one was not read, or one was hashed on a device and the
+other on the host). None is no divergence, and nothing may be called equal for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
@@ -19,6 +25,11 @@ __all__ = [
     "Sketch",
     "Trace",
     "Value",
+    "agree",
+    "all_agree",
+    "hashes_agree",
+    "names_a_path",
+    "weights_agree",
 ]
 
 Kind: TypeAlias = Literal["draw", "module", "scheduler", "stage", "mark", "clip", "op"]
@@ -52,10 +63,13 @@ class Fingerprint:
 
     hash: str
     """Hex digits: 32 (xxh3_128 of the bytes in logical order) from the host, 16 (a position-weighted
-    integer reduction) from an accelerator; empty if the content could not be seen."""
+    integer reduction) from an accelerator; empty if the content was not read. Only hashes of one kind can be
+    compared: use ``agree``."""
     dtype: str
     shape: tuple[int, ...]
     sketch: Sketch | None = field(default=None, compare=False)
+    unread: str = ""
+    """Why the content was not read, as ``on meta: it has no content``; empty if it was."""
 
     def __str__(self) -> str:
         return f"{self.dtype} {_shape(self.shape)}"
@@ -89,14 +103,24 @@ class Record:
     stage: str = ""
     """Innermost named stage around it."""
     step: int | None = None
-    """Number of finished scheduler steps; None outside of the sampling loop."""
+    """Number of finished scheduler steps of this sampling loop; None outside of one."""
     inputs: tuple[Argument, ...] = ()
+    """Of a draw: the generator's state as ``generator``, plain arguments, and the tensors it depends on (of
+    ``F.dropout(x)``, ``bernoulli(p)``, ``normal(mean, std)``, ``multinomial``, ``poisson``) by name."""
     outputs: tuple[Argument, ...] = ()
     weights: str = ""
-    """Hash of parameters and buffers: of the module alone, at level ``stages`` of all below it."""
+    """Hash of the parameters and buffers that were read, each with its name, dtype and shape, in the order of
+    the names: of the module alone, at level ``stages`` of all below it. Compare with ``weights_agree``."""
     site: str = ""
     """``file:line`` of the innermost caller outside of torch and seedpin, where it was looked up."""
     extra: Mapping[str, str] = field(default_factory=dict)
+    loop: int | None = None
+    """Which sampling loop, from 0: a scheduler that is set anew, or steps on past its end, begins another."""
+    unread: tuple[str, ...] = ()
+    """Weights of this call that were not read, by qualified name; the reasons are in ``Trace.unread``."""
+    rewritten: tuple[tuple[str, str], ...] = ()
+    """Weights that are others than when they were last read, as (qualified name, hash): this call is the
+    first that saw them changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +140,74 @@ class Trace:
     records: tuple[Record, ...]
     modules: tuple[ModuleInfo, ...] = ()
     weights: Mapping[str, str] = field(default_factory=dict)
-    """Hash of each parameter and buffer that was used, by qualified name."""
+    """Hash of each parameter and buffer that was used and read, by qualified name, as it was at first: 16 hex
+    digits, after ``device:`` where an accelerator made them. Compare with ``hashes_agree``."""
     notes: tuple[str, ...] = ()
     """What could not be seen, in words."""
     meta: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Why a parameter or buffer was not read, by qualified name: nothing may be said of its value."""
+
+
+def agree(golden: Seen | None, here: Seen | None) -> bool | None:
+    """Whether two things that were seen are the same: None where that is not known."""
+    if not isinstance(golden, Fingerprint) or not isinstance(here, Fingerprint):
+        return golden == here
+    if (golden.dtype, golden.shape) != (here.dtype, here.shape):
+        return False
+    if golden.unread or here.unread:
+        return None
+    return hashes_agree(golden.hash, here.hash)
+
+
+def all_agree(golden: Sequence[Argument], here: Sequence[Argument]) -> bool | None:
+    """Whether all of two records' inputs (or outputs) are the same: False if any differs or is on one side
+    only, None if none differs as far as they were read."""
+    left, right = dict(golden), dict(here)
+    if left.keys() != right.keys():
+        return False
+    answers = [agree(seen, right[name]) for name, seen in left.items()]
+    return False if False in answers else None if None in answers else True
+
+
+def hashes_agree(golden: str, here: str) -> bool | None:
+    """Whether two hashes are the same: None if one is empty (not read) or they are of different kinds."""
+    if not golden or not here or _kind_of_hash(golden) != _kind_of_hash(here):
+        return None
+    return golden == here
+
+
+def weights_agree(golden: Record, here: Record) -> bool | None:
+    """Whether two calls had the same weights: None if some were not read, or the hashes cannot be compared.
+
+    Where it is None, ``Trace.weights`` of both sides may still tell for each name.
+    """
+    if not (golden.unread or here.unread):
+        # No weights at all is as good a fact as any.
+        same = golden.weights == here.weights
+        return same if not (golden.weights and here.weights) else hashes_agree(golden.weights, here.weights)
+    if golden.unread == here.unread and hashes_agree(golden.weights, here.weights) is False:
+        return False
+    return None
+
+
+def names_a_path(setting: str, value: str = "") -> bool:
+    """Whether a hyper-parameter holds a place on a disk, which says nothing of the code: it is no suspect."""
+    text = value.strip("'\"")
+    return (
+        setting.lstrip("_") in _PATHS
+        or setting.endswith(("_path", "_dir", "_folder", "_file"))
+        or text.startswith(("/", "~/", "\\\\"))
+        or text[1:3] in (":\\", ":/")
+    )
+
+
+_PATHS = frozenset(["name_or_path", "path", "dir", "folder", "file", "filename", "cache", "checkpoint"])
+
+
+def _kind_of_hash(text: str) -> tuple[str, int]:
+    kind, _, digits = text.rpartition(":")
+    return kind, len(digits)
 
 
 def _shape(shape: tuple[int, ...]) -> str:

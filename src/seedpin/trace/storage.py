@@ -1,8 +1,11 @@
 """A trace as bytes, and back.
 
-Layout, version 1: magic, version, xxh3_64 of the rest, then zlib over: length of a JSON head, the head,
+Layout: magic, version, xxh3_64 of the rest, then zlib over: length of a JSON head, the head,
 and columns. The same trace always gives the same bytes. Hashes are stored once per distinct tensor, sketches
 as float32 with the bytes of one significance side by side, which compresses better.
+
+Version 2 adds what was not read, sampling loops and rewritten weights. Version 1 is read: it hashed the
+weights of a module in the order of their registration; these hashes get a mark, and match no others.
 """
 
 from __future__ import annotations
@@ -32,10 +35,15 @@ from seedpin.trace.model import (
 
 __all__ = ["VERSION", "from_bytes", "to_bytes"]
 
-VERSION = 1
+VERSION = 2
 _MAGIC = b"SPTRACE\x00"
 _HEADER = struct.Struct("<8sHQ")
 _MAX_BYTES = 1 << 30  # Of a trace when unpacked: a hostile file shall not fill the memory.
+
+
+_COLUMNS = ("kind", "name", "call", "depth", "stage", "step", "weights", "site", "extra", "in", "out")
+_NEW_COLUMNS = ("loop", "unread", "rewritten")
+_NOT_READ = "an older version of seedpin did not read it"
 
 
 class _Strings:
@@ -51,6 +59,7 @@ class _Strings:
 def to_bytes(trace: Trace) -> bytes:
     """Serialise; deterministic, compressed."""
     strings, shapes = _Strings(), _Strings()
+    strings("")  # Number 0: where a record has nothing to tell.
     seen: dict[tuple[Seen, int], int] = {}
     table: list[Seen] = []
 
@@ -63,10 +72,7 @@ def to_bytes(trace: Trace) -> bytes:
             table.append(item)
         return seen[key]
 
-    columns: dict[str, list[int]] = {
-        key: []
-        for key in ("kind", "name", "call", "depth", "stage", "step", "weights", "site", "extra", "in", "out")
-    }
+    columns: dict[str, list[int]] = {key: [] for key in (*_COLUMNS, *_NEW_COLUMNS)}
     arguments: list[int] = []
     argument_names: list[int] = []
     for record in trace.records:
@@ -79,6 +85,9 @@ def to_bytes(trace: Trace) -> bytes:
         columns["weights"].append(strings(record.weights))
         columns["site"].append(strings(record.site))
         columns["extra"].append(strings(json.dumps(dict(record.extra), sort_keys=True)))
+        columns["loop"].append(0 if record.loop is None else record.loop + 1)
+        columns["unread"].append(strings(json.dumps(record.unread)) if record.unread else 0)
+        columns["rewritten"].append(strings(json.dumps(record.rewritten)) if record.rewritten else 0)
         for side, items in (("in", record.inputs), ("out", record.outputs)):
             columns[side].append(len(items))
             for name, item in items:
@@ -93,7 +102,7 @@ def to_bytes(trace: Trace) -> bytes:
             sizes.append(strings(item.text))
             continue
         kinds.append(1 + (0 if item.sketch is None else 1 + len(item.sketch.samples)))
-        sizes.append(shapes(json.dumps([item.dtype, *item.shape, len(item.hash)])))
+        sizes.append(shapes(json.dumps([item.unread, item.dtype, *item.shape, len(item.hash)])))
     for sketch in sketches:
         floats += [sketch.norm, sketch.mean, sketch.abs_max, sketch.dot, *sketch.samples]
     head = {
@@ -102,6 +111,7 @@ def to_bytes(trace: Trace) -> bytes:
         "shapes": [json.loads(text) for text in shapes.index],
         "modules": [[info.name, info.cls, dict(info.config)] for info in trace.modules],
         "weights": dict(trace.weights),
+        "unread": dict(trace.unread),
         "notes": list(trace.notes),
         "meta": dict(trace.meta),
         "records": len(trace.records),
@@ -141,12 +151,12 @@ def from_bytes(data: bytes) -> Trace:
         raw = unpacker.decompress(body, _MAX_BYTES)
         if not unpacker.eof:
             raise ValueError("too large or cut short")
-        return _read(raw)
+        return _read(raw, version)
     except (zlib.error, ValueError, KeyError, IndexError, TypeError, struct.error, AttributeError) as error:
         raise TraceError(f"the trace is damaged: {error}.", hint=again) from error
 
 
-def _read(raw: bytes) -> Trace:
+def _read(raw: bytes, version: int) -> Trace:
     (length,) = struct.unpack_from("<I", raw)
     head = json.loads(raw[4 : 4 + length])
     position = 4 + length
@@ -161,7 +171,11 @@ def _read(raw: bytes) -> Trace:
 
     strings: list[str] = head["strings"]
     shapes: list[list[Any]] = head["shapes"]
-    columns = [column(head["records"]) for _ in range(11)]
+    columns = [column(head["records"]) for _ in _COLUMNS]
+    if version == 1:
+        columns += [[0] * head["records"] for _ in _NEW_COLUMNS]
+    else:
+        columns += [column(head["records"]) for _ in _NEW_COLUMNS]
     argument_names, arguments = column(head["arguments"]), column(head["arguments"])
     kinds, sizes = column(head["table"]), column(head["table"])
     floats = column(head["floats"], "<f4")
@@ -171,7 +185,9 @@ def _read(raw: bytes) -> Trace:
         if kind == 0:
             table.append(Value(strings[size]))
             continue
-        dtype, *shape, digits = shapes[size]
+        unread, dtype, *shape, digits = shapes[size] if version > 1 else ["", *shapes[size]]
+        if version == 1 and not digits:
+            unread = _NOT_READ
         sketch = None
         if kind > 1:
             norm, mean, abs_max, dot, *samples = floats[at : at + 4 + kind - 2]
@@ -181,7 +197,7 @@ def _read(raw: bytes) -> Trace:
         position += digits // 2
         if len(digest) != digits:
             raise ValueError("hashes are cut short")
-        table.append(Fingerprint(digest, dtype, tuple(shape), sketch))
+        table.append(Fingerprint(digest, dtype, tuple(shape), sketch, unread))
     taken = 0
 
     def take(count: int) -> tuple[Argument, ...]:
@@ -190,21 +206,30 @@ def _read(raw: bytes) -> Trace:
         taken += count
         return found
 
-    extras = [json.loads(strings[index]) for index in columns[8]]
+    extras = [json.loads(strings[index]) for index in columns[_COLUMNS.index("extra")]]
     records = []
     for row, extra in zip(zip(*columns, strict=True), extras, strict=True):
-        kind, name, call, depth, stage, step, weights, site, _, inputs, outputs = row
+        kind, name, call, depth, stage, step, weights, site, _, inputs, outputs, loop, unread, new = row
+        hashed = strings[weights]
         records.append(
             Record(
                 *(KINDS[kind], strings[name], call, depth, strings[stage], step - 1 if step else None),
                 inputs=take(inputs),
                 outputs=take(outputs),
-                weights=strings[weights],
+                weights=f"v1:{hashed}" if version == 1 and hashed else hashed,
                 site=strings[site],
                 extra=extra,
+                loop=loop - 1 if loop else None,
+                unread=tuple(json.loads(strings[unread])) if unread else (),
+                rewritten=tuple((name, text) for name, text in json.loads(strings[new])) if new else (),
             )
         )
     if head["level"] not in get_args(Level):
         raise ValueError(f"unknown level {head['level']!r}")
     modules = tuple(ModuleInfo(name, cls, config) for name, cls, config in head["modules"])
-    return Trace(head["level"], tuple(records), modules, head["weights"], tuple(head["notes"]), head["meta"])
+    weights = {name: text for name, text in head["weights"].items() if text}
+    unread_weights = {name: _NOT_READ for name in head["weights"] if name not in weights}
+    return Trace(
+        *(head["level"], tuple(records), modules, weights, tuple(head["notes"]), head["meta"]),
+        unread=unread_weights | head.get("unread", {}),
+    )

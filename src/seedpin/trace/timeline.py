@@ -10,7 +10,7 @@ from seedpin.errors import TraceError
 from seedpin.trace import wording
 from seedpin.trace.align import Node, Pair, align
 from seedpin.trace.distance import growth
-from seedpin.trace.model import Record, Trace
+from seedpin.trace.model import Fingerprint, Record, Trace
 
 __all__ = ["Cause", "Divergence", "Event", "Run", "timeline"]
 
@@ -80,7 +80,7 @@ class Event:
     here: Record | None
     parent: Node | None
     before: Record | None
-    """What last ended beside it."""
+    """What last ended beside it and carried data: the near end of the interval."""
 
 
 @dataclass(slots=True)
@@ -126,4 +126,13 @@ def timeline(rows: list[Pair], parent: Node | None, pairs: list[tuple[Record, Re
             yield from timeline(align(row.golden.children, row.here.children), row.golden, pairs)
             pairs.append((golden, here))
             yield Event("out", golden, here, parent, before)
-            before = golden
+            if _carries_data(golden):
+                before = golden
+
+
+def _carries_data(record: Record) -> bool:
+    """Whether a record can be the near end of an interval: nothing flows through one that has no tensor, nor
+    through ``set_timesteps``, which gives the loop its table and not its latents."""
+    return not record.name.endswith(".set_timesteps") and any(
+        isinstance(seen, Fingerprint) for _, seen in (*record.outputs, *record.inputs)
+    )

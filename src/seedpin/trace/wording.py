@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from seedpin.trace.align import Node
 from seedpin.trace.distance import label
-from seedpin.trace.model import Fingerprint, Record, Seen, Trace
+from seedpin.trace.model import Fingerprint, Record, Seen, Trace, hashes_agree, names_a_path
 
 __all__ = [
     "after",
@@ -103,13 +103,20 @@ def changed_weights(golden: Trace, here: Trace, name: str) -> list[str]:
     names = [
         key
         for key in dict.fromkeys([*golden.weights, *here.weights])
-        if key.startswith(prefix) and golden.weights.get(key) != here.weights.get(key)
+        if key.startswith(prefix) and _weight_differs(golden, here, key)
     ]
     return names or [
         key
-        for key, value in golden.weights.items()
-        if "." not in name and key in here.weights and here.weights[key] != value
+        for key in golden.weights
+        if "." not in name and key in here.weights and _weight_differs(golden, here, key)
     ]
+
+
+def _weight_differs(golden: Trace, here: Trace, name: str) -> bool:
+    if name in golden.unread or name in here.unread:
+        return False
+    left, right = golden.weights.get(name), here.weights.get(name)
+    return left is not right and (left is None or right is None or hashes_agree(left, right) is False)
 
 
 def owner(parameter: str) -> str:
@@ -146,7 +153,7 @@ def _config_changes(golden: Trace, here: Trace, record: Record) -> list[str]:
                 found.append(f"{key}: class {old.cls} -> {new.cls}")
             for setting in dict.fromkeys([*new.config, *old.config]):
                 was, now = old.config.get(setting, "absent"), new.config.get(setting, "absent")
-                if was != now:
+                if was != now and not names_a_path(setting, now if was == "absent" else was):
                     found.append(f"{key} {old.cls}: {setting} {was} -> {now}")
     if len(found) > 8:
         found[8:] = [f"and {len(found) - 8} more settings"]
