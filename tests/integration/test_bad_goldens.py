@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.project import Project
+from support.project import Project, frames_of
 
 Damage = Callable[[Path], None]
 
@@ -37,12 +37,6 @@ def source(**changes: object) -> str:
 def edit(path: Path, **changes: Any) -> None:
     data = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**data, **changes}), encoding="utf-8")
-
-
-def frames_of(manifest: Path) -> Path:
-    """The file with the golden's frames."""
-    name: str = json.loads(manifest.read_text(encoding="utf-8"))["files"]["frames"]["name"]
-    return manifest.parent / name
 
 
 INCOMPARABLE = [
@@ -246,7 +240,7 @@ def test_a_damaged_golden_is_told_and_only_all_replaces_it(
 def test_a_manifest_of_a_newer_format_is_never_overwritten(project: Project) -> None:
     """What a newer seedpin wrote fails with the way out, and not even `=all` touches it."""
     project.mint()
-    edit(project.manifest(), format=2)
+    edit(project.manifest(), format=3)
     before = project.golden_files()
     for arguments in ([], ["--update-golden"], ["--update-golden=missing"], ["--update-golden=all"]):
         result = project.pytest(*arguments, env={"TEST_SHIFT": "3"})
@@ -254,7 +248,7 @@ def test_a_manifest_of_a_newer_format_is_never_overwritten(project: Project) -> 
         result.stdout.fnmatch_lines(
             [
                 "*DAMAGED*",
-                "  * has format 2; this seedpin reads up to 1",
+                "  * has format 3; this seedpin reads up to 2",
                 "  next: pip install --upgrade seedpin",
             ]
         )
@@ -289,11 +283,10 @@ def test_a_frames_file_with_another_content_and_a_digest_to_match_is_found(proje
     other = project.pytest("--update-golden", "--golden-dir", "other", env={"TEST_SHIFT": "3"})
     other.assert_outcomes(passed=1)
     twin = project.root / "other" / manifest.relative_to(project.root / "golden")
-    frames_of(manifest).write_bytes(frames_of(twin).read_bytes())
-    edit(manifest, files=json.loads(twin.read_text())["files"])
-    trace = json.loads(twin.read_text())["files"].get("trace")
-    if trace is not None:
-        (manifest.parent / trace["name"]).write_bytes((twin.parent / trace["name"]).read_bytes())
+    files = json.loads(twin.read_text())["files"]
+    for file in files.values():
+        (manifest.parent / file["name"]).write_bytes((twin.parent / file["name"]).read_bytes())
+    edit(manifest, files=files)
     before = project.golden_files()
     result = project.pytest(env={"TEST_SHIFT": "5"})
     result.assert_outcomes(failed=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,6 +59,12 @@ addopts = ""
 [tool.seedpin]
 cpu_profile = "{profile}"
 """
+
+
+def frames_of(manifest: Path) -> Path:
+    """The file with the frames of the golden, or obtained clip, whose manifest is given."""
+    name: str = json.loads(manifest.read_text(encoding="utf-8"))["files"]["frames"]["name"]
+    return manifest.parent / name
 
 
 class Project:
@@ -118,6 +125,10 @@ class Project:
         found = [path for path in (self.root / "golden").rglob("*.json") if path.name.count(".") == 2]
         assert len(found) == 1, found
         return found[0]
+
+    def frames(self) -> Path:
+        """The file with the only golden's frames."""
+        return frames_of(self.manifest())
 
     def mint(self, *arguments: str) -> dict[str, bytes]:
         """Writes the goldens and returns the files."""

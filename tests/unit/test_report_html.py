@@ -16,6 +16,7 @@ from seedpin.clip.codec import encode
 from seedpin.errors import UsageError
 from seedpin.report.html import with_review, write_report
 from seedpin.run.ledger import Run
+from support.project import frames_of
 from support.report_runs import CPU, RunFolder, demo_run, moving_shapes, speckled
 
 SMALL = moving_shapes(4, 16, 24)
@@ -92,7 +93,7 @@ def test_tampered_frames_are_not_shown(folder: RunFolder) -> None:
     """Frames that do not match their digests are left out, and the page says why."""
     result = folder.add("t.py::test_a", SMALL, OTHER, "changed", device=CPU)
     assert result.obtained is not None
-    frames = (folder.run.path / result.obtained).with_suffix(".zip")
+    frames = frames_of(folder.run.path / result.obtained)
     frames.write_bytes(frames.read_bytes()[:-20])
     found = media(write_report(folder.run), 0)
     assert found["obtained"] == []

@@ -21,6 +21,7 @@ from seedpin.run.ledger import Run
 from seedpin.run.result import CheckResult
 from seedpin.run.undo import write_saved, write_undone
 from support.commands import files_below
+from support.project import frames_of
 from support.report_runs import CPU, RunFolder, moving_shapes
 
 TEST = "tests/test_a.py::test_b"
@@ -143,7 +144,7 @@ def test_accepting_needs_a_reason(scene: Scene, reason: str) -> None:
 
 
 def _flip(scene: Scene) -> None:
-    path = scene.obtained.with_suffix(".zip")
+    path = frames_of(scene.obtained)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -151,7 +152,7 @@ def _flip(scene: Scene) -> None:
 
 def _other_frames(scene: Scene) -> None:
     """Other frames with a file digest that is right, as one who tampers with care would leave."""
-    path = scene.obtained.with_suffix(".zip")
+    path = frames_of(scene.obtained)
     path.write_bytes(encode(OLD)[1])
     manifest = from_json(scene.obtained.read_bytes(), scene.obtained)
     frames = manifest.files["frames"]
@@ -163,7 +164,7 @@ def _other_frames(scene: Scene) -> None:
 def _other_file_name(scene: Scene) -> None:
     """A golden's file that pytest would run."""
     manifest = from_json(scene.obtained.read_bytes(), scene.obtained)
-    scene.obtained.with_suffix(".zip").rename(scene.obtained.parent / "conftest.py")
+    frames_of(scene.obtained).rename(scene.obtained.parent / "conftest.py")
     scene.rewrite(files={"frames": dataclasses.replace(manifest.files["frames"], name="conftest.py")})
 
 
@@ -180,7 +181,7 @@ def _second_role(scene: Scene) -> None:
 
 def _link(scene: Scene) -> None:
     """The frames as a link to a file outside of the run."""
-    path = scene.obtained.with_suffix(".zip")
+    path = frames_of(scene.obtained)
     outside = scene.place.root / "outside.zip"
     path.rename(outside)
     path.symlink_to(outside)
@@ -199,9 +200,9 @@ TAMPERING: dict[str, Callable[[Scene], object]] = {
     "a file too many": _second_role,
     "frames are a link": _link,
     "manifest is a link": _linked_manifest,
-    "frames missing": lambda scene: scene.obtained.with_suffix(".zip").unlink(),
+    "frames missing": lambda scene: frames_of(scene.obtained).unlink(),
     "manifest missing": lambda scene: scene.obtained.unlink(),
-    "truncated": lambda scene: scene.obtained.with_suffix(".zip").write_bytes(b"PK"),
+    "truncated": lambda scene: frames_of(scene.obtained).write_bytes(b"PK"),
     "another test": lambda scene: scene.rewrite(test="tests/test_other.py::test_x"),
     "another class": lambda scene: scene.rewrite(device_class="cuda-x"),
     "another digest": lambda scene: scene.rewrite(digest="sha256:00"),

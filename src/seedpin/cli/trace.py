@@ -9,11 +9,13 @@ import click
 
 from seedpin.config import find_root
 from seedpin.errors import TraceError, UsageError
+from seedpin.goldens.manifest import from_json
 from seedpin.run.ledger import latest_results, runs
 from seedpin.trace.divergence import first_divergence
 from seedpin.trace.model import Trace
 from seedpin.trace.storage import from_bytes
 from seedpin.trace.text import format_divergence, summarise
+from seedpin.untrusted import read_plain
 
 
 @click.group("trace")
@@ -50,10 +52,16 @@ def diff(first: str, second: str | None) -> None:
 
 
 def read_trace(path: Path) -> Trace:
-    """The trace in a ``.trace`` file, or beside a manifest. Raises TraceError, UsageError."""
-    if path.suffix == ".json":
-        path = path.with_suffix(".trace")
+    """The trace in a ``.trace`` file, or beside a manifest.
+
+    Raises TraceError, UsageError, and DamagedGoldenError or NewerFormatError for the manifest.
+    """
     try:
+        if path.suffix == ".json":
+            files = from_json(read_plain(path), path).files
+            if "trace" not in files:
+                raise UsageError(f"{path} has no trace beside it", hint="run with --seedpin-trace=stages")
+            path = path.parent / files["trace"].name
         return from_bytes(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint="name a .trace file") from error

@@ -1,4 +1,4 @@
-"""Several files written as one: afterwards all are new, or all are as they were, also after Ctrl-C."""
+"""Single steps on disk that a kill or a loss of power cannot tear, and Ctrl-C held back meanwhile."""
 
 from __future__ import annotations
 
@@ -7,129 +7,94 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
-
-from seedpin.errors import GoldenWriteError
 
 _PREFIX, _SUFFIX = ".seedpin-", ".tmp"
 
 
-def write_all(sources: Mapping[Path, Path], obsolete: Iterable[Path] = ()) -> None:
-    """Writes each target from its source, in the order given, and removes ``obsolete``.
-
-    New content is first complete in temporary files beside the targets; old content stays under a second
-    name until the last replacement is done. Callers hold the golden lock.
-
-    Raises:
-        GoldenWriteError: the file system refused; what could not be put back is named, and where it lies.
-    """
-    obsolete = tuple(obsolete)
-    with _interrupt_held():
-        _write_all(sources, obsolete)
-        for folder in {target.parent for target in sources}:  # left by a process that was killed
-            _remove(folder.glob(f"{_PREFIX}*{_SUFFIX}"))
+def is_temporary(name: str) -> bool:
+    """Whether ``name`` is one that ``write_temporary`` gives; what bears it was left by a killed process."""
+    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
-def _write_all(sources: Mapping[Path, Path], obsolete: tuple[Path, ...]) -> None:
-    folders = sorted({target.parent for target in sources})
-    created = [parent for folder in folders for parent in _missing_parents(folder)]
-    fresh: dict[Path, Path] = {}
-    kept: dict[Path, Path] = {}
-    touched: list[Path] = []
+def write_temporary(folder: Path, content: bytes | Path) -> Path:
+    """A new file in ``folder`` with ``content`` (of a file, if it is a path) that has reached the disk."""
+    path = folder / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
     done = False
-    lost: list[str] = []
     try:
-        try:
-            for folder in folders:
-                folder.mkdir(parents=True, exist_ok=True)
-            for target, source in sources.items():
-                fresh[target] = _temporary_name(target)
-                _write_copy(source, fresh[target])
-                if target.exists():
-                    shutil.copymode(target, fresh[target])
-            for target in (*sources, *obsolete):
-                if target.exists():
-                    kept[target] = _temporary_name(target)
-                    _write_second_name(target, kept[target])
-            for target in (*sources, *obsolete):
-                touched.append(target)
-                if target in fresh:
-                    fresh[target].replace(target)
-                else:
-                    target.unlink(missing_ok=True)
-            done = True
-        finally:
-            if not done:
-                lost = _put_back(touched, kept)
-            _remove([*fresh.values(), *kept.values()])
-            if not done:
-                for parent in created:
-                    with contextlib.suppress(OSError):
-                        parent.rmdir()
-    except OSError as error:
-        where = ", ".join(map(str, folders))
-        rest = "; ".join(lost) if lost else "nothing was changed"
-        raise GoldenWriteError(
-            f"goldens could not be written in {where}: {error}; {rest}",
-            hint="make room or make the folder writable, then run the update again",
-        ) from error
-
-
-def _put_back(touched: list[Path], kept: dict[Path, Path]) -> list[str]:
-    """Undoes what was done to ``touched``; a sentence for each that could not be put back."""
-    lost = []
-    for target in reversed(touched):
-        try:
-            if target in kept:
-                kept[target].replace(target)
+        with path.open("xb") as stream:
+            if isinstance(content, bytes):
+                stream.write(content)
             else:
-                target.unlink(missing_ok=True)
-        except OSError as error:
-            backup = kept.pop(target, None)
-            place = f", its old content is in {backup}" if backup is not None else ""
-            lost.append(f"{target} could not be put back ({error}){place}")
-    return lost
+                with content.open("rb") as source:
+                    shutil.copyfileobj(source, stream, 1 << 20)
+            stream.flush()
+            os.fsync(stream.fileno())
+        done = True
+    finally:
+        if not done:
+            remove([path])
+    return path
 
 
-def _missing_parents(folder: Path) -> list[Path]:
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    return missing
-
-
-def _temporary_name(target: Path) -> Path:
-    return target.parent / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
-
-
-def _write_copy(source: Path, target: Path) -> None:
-    content = source.read_bytes()
-    with target.open("xb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _write_second_name(target: Path, name: Path) -> None:
-    # A link costs no room and works for a file that cannot be read; not every file system has links.
+def write_replaced(path: Path, content: bytes) -> None:
+    """``content`` in the place of ``path``, whose permissions stay; at every instant it is old or new."""
+    temporary = write_temporary(path.parent, content)
     try:
-        name.hardlink_to(target)
+        if path.exists():
+            shutil.copymode(path, temporary)
+        temporary.replace(path)
+    finally:
+        remove([temporary])
+
+
+def write_folders(folders: Iterable[Path]) -> list[Path]:
+    """Makes folders with their parents, and gives those that were not there, innermost first.
+
+    What was made before an OSError is removed again.
+    """
+    created: list[Path] = []
+    try:
+        for folder in folders:
+            for path in reversed([folder, *folder.parents]):
+                if not path.exists():
+                    path.mkdir()
+                    created.insert(0, path)
+                    sync_folder(path.parent)
     except OSError:
-        _write_copy(target, name)
-        shutil.copymode(target, name)
+        remove_folders(created)
+        raise
+    return created
 
 
-def _remove(paths: Iterable[Path]) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes renames in ``folder`` survive a loss of power, where the file system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Removes files, as far as that is possible."""
     for path in paths:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
 
 
+def remove_folders(folders: Iterable[Path]) -> None:
+    """Removes folders, as far as they are empty."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 @contextlib.contextmanager
-def _interrupt_held() -> Iterator[None]:
+def interrupt_held() -> Iterator[None]:
     """Keeps Ctrl-C until the block's end. Only the main thread gets it, and only there can it be held."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from seedpin.clip.digest import array_digest, clip_digest
 from seedpin.clip.suspect import Suspicion, suspicions
 from seedpin.errors import DamagedGoldenError
+from seedpin.goldens.names import payload_name
 from seedpin.goldens.store import Golden, load_clip
 
 EXTENSIONS: Mapping[str, frozenset[str]] = {
@@ -50,7 +51,10 @@ def verify_content(golden: Golden) -> tuple[Suspicion, ...]:
     """
     manifest = golden.manifest
     for role, file in manifest.files.items():
-        allowed = {f"{golden.path.stem}.{extension}" for extension in EXTENSIONS.get(role, ())}
+        stem, extensions = golden.path.name.removesuffix(".json"), EXTENSIONS.get(role, frozenset())
+        allowed = {payload_name(stem, file.digest, extension) for extension in extensions}
+        if manifest.format == 1:
+            allowed |= {f"{stem}.{extension}" for extension in extensions}
         if file.name not in allowed:
             raise DamagedGoldenError(
                 f"{golden.path} names a file {file.name!r} ({role}) that seedpin never writes"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from seedpin.errors import GoldenError, SeedpinError
-from seedpin.goldens.atomic import write_all
+from seedpin.goldens.atomic import is_temporary
+from seedpin.goldens.commit import Change, write_changes
 from seedpin.goldens.content import verify_content
+from seedpin.goldens.journal import JOURNAL
 from seedpin.goldens.manifest import Manifest, from_json
-from seedpin.goldens.names import split_stem
-from seedpin.goldens.store import GoldenKey, GoldenStore, read_golden
+from seedpin.goldens.names import is_payload, split_stem
+from seedpin.goldens.store import LARGEST_MANIFEST, GoldenKey, GoldenStore, read_golden
+from seedpin.untrusted import read_plain
+
+_MOST_LINKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,8 @@ class Inventory:
 
 
 def walk_goldens(root: Path) -> Inventory:
-    """Every golden below ``root``; only manifests are read. Links are not followed."""
-    files = sorted(path for path in root.rglob("*") if path.is_file() or path.is_symlink())
+    """Every golden below ``root``, where pytest reads it: links are followed. Only manifests are read."""
+    files = sorted(_files(root))
     entries, owned = [], set()
     for path in files:
         if path.suffix == ".json" and path.name.count(".") == 2:
@@ -63,17 +68,43 @@ def walk_goldens(root: Path) -> Inventory:
                     other for other in path.parent.glob("*") if other.name.startswith(f"{path.stem}.")
                 )
     rest = [path for path in files if path not in owned]
-    leftovers = [path for path in rest if path.name.startswith(".seedpin-") and path.suffix == ".tmp"]
+    leftovers = [path for path in rest if _is_leftover(path)]
     return Inventory(
         root, tuple(entries), tuple(leftovers), tuple(path for path in rest if path not in leftovers)
     )
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether a writer that was killed left it: the next update of its golden removes it."""
+    stem = ".".join(path.name.split(".")[:2])
+    return path.name == JOURNAL or is_temporary(path.name) or is_payload(path.name, stem)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """All files below ``root``. Folders that links lead to are walked too, but never in a circle."""
+    waiting: list[tuple[Path, frozenset[Path], int]] = [(root, frozenset(), 0)]
+    while waiting:
+        folder, above, links = waiting.pop()
+        try:
+            found = list(os.scandir(folder))
+            above |= {folder.resolve()}
+        except OSError:
+            continue
+        for entry in found:
+            path = Path(entry.path)
+            if not entry.is_dir():
+                yield path
+            elif not entry.is_symlink():
+                waiting.append((path, above, links))
+            elif links < _MOST_LINKS and path.resolve() not in above:
+                waiting.append((path, above, links + 1))
 
 
 def _entry(root: Path, path: Path) -> Entry:
     stem = path.relative_to(root).as_posix().removesuffix(".json")
     device_class = split_stem(path.name)[1]
     try:
-        manifest = from_json(path.read_bytes(), path)
+        manifest = from_json(read_plain(path, LARGEST_MANIFEST), path)
     except (SeedpinError, OSError) as error:
         what = error.what if isinstance(error, SeedpinError) else str(error)
         return Entry(stem, path, device_class, path.stat().st_size if path.exists() else 0, None, what)
@@ -114,14 +145,5 @@ def write_pruned(store: GoldenStore, entries: Sequence[Entry]) -> Iterator[Entry
     """
     with store.locked():
         for entry in entries:
-            write_all({}, entry.files)
-            remove_empty(entry.path.parent, store.root)
+            write_changes(store.root, [Change(f"{entry.stem}.json", None)])
             yield entry
-
-
-def remove_empty(folder: Path, root: Path) -> None:
-    """Removes ``folder`` and its parents up to ``root``, itself too, as far as they are empty."""
-    with contextlib.suppress(OSError):
-        while folder.is_relative_to(root):
-            folder.rmdir()
-            folder = folder.parent

@@ -10,7 +10,9 @@ from typing import Any
 
 from seedpin.errors import DamagedGoldenError, NewerFormatError
 
-FORMAT = 1
+FORMAT = 2
+"""1 named payloads ``<stem>.<extension>``; 2 names them after their content (see `names.payload_name`)."""
+
 LFS_POINTER = b"version https://git-lfs"
 
 

@@ -9,6 +9,8 @@ A component of a test's name becomes one path component:
   ``TestA`` and ``testa`` differ on file systems that ignore case;
 - more than 100 characters are cut to 80, then ``~~`` and 16 hex digits of the SHA-256 of the name:
   the full name stands in the manifest.
+
+A payload's name holds the beginning of its content's digest, so that no payload ever takes another's place.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _LONGEST = 100
 _KEPT = 80
+_DIGITS = 12
+_PAYLOAD = re.compile(rf"[0-9a-f]{{{_DIGITS}}}\.[a-z0-9]{{2,16}}")
+_FIRST_PAYLOAD = re.compile(r"webp|zip|safetensors|trace")  # names of format 1
 
 
 def _escape(char: str) -> str:
@@ -80,6 +85,19 @@ def golden_folder(node_id: str) -> str:
 def check_stem(check: str, device_class: str) -> str:
     """``<check name>.<device class>``, the common stem of a golden's files."""
     return f"{encode_component(check, dots=False)}.{encode_component(device_class, dots=False)}"
+
+
+def payload_name(stem: str, digest: str, extension: str) -> str:
+    """``<stem>.<first digits of its digest>.<extension>``; ``digest`` is ``sha256:`` of the file's bytes."""
+    return f"{stem}.{digest.partition(':')[2][:_DIGITS]}.{extension}"
+
+
+def is_payload(name: str, stem: str) -> bool:
+    """Whether ``name`` is that of a payload of the golden ``stem``, of any format."""
+    if not name.startswith(f"{stem}."):
+        return False
+    rest = name[len(stem) + 1 :]
+    return bool(_PAYLOAD.fullmatch(rest) or _FIRST_PAYLOAD.fullmatch(rest))
 
 
 def split_stem(stem: str) -> tuple[str, str]:

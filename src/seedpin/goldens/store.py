@@ -15,9 +15,15 @@ from seedpin.clip.clip import Clip
 from seedpin.clip.codec import decode
 from seedpin.clip.digest import clip_digest, file_digest, frame_digests
 from seedpin.errors import DamagedGoldenError, GoldenWriteError, StaleGoldenError
-from seedpin.goldens.atomic import write_all
-from seedpin.goldens.manifest import LFS_POINTER, FileRecord, Manifest, from_json, to_json
-from seedpin.goldens.names import check_stem, golden_folder, split_stem
+from seedpin.goldens.atomic import remove
+from seedpin.goldens.commit import Change, write_changes, write_completed
+from seedpin.goldens.journal import read_journal
+from seedpin.goldens.manifest import FORMAT, LFS_POINTER, FileRecord, Manifest, from_json, to_json
+from seedpin.goldens.names import check_stem, golden_folder, is_payload, payload_name, split_stem
+from seedpin.untrusted import check_plain, read_plain
+
+LARGEST_MANIFEST = 1 << 26
+"""Bytes; some 900,000 frames have a manifest of this size."""
 
 _LOCK_SECONDS = 60.0
 _WRITE_ANEW = "write it anew: pytest --update-golden=all"
@@ -76,8 +82,8 @@ class GoldenStore:
     def read(self, key: GoldenKey) -> Golden | None:
         """The golden of ``key`` with its files' digests verified; None where there is none.
 
-        Raises:
-            DamagedGoldenError, NewerFormatError: see ``read_golden``.
+        An update that was interrupted is finished first. Raises DamagedGoldenError, NewerFormatError as
+        ``read_golden``.
         """
         try:
             return self._read(key)
@@ -88,7 +94,20 @@ class GoldenStore:
             raise
 
     def _read(self, key: GoldenKey) -> Golden | None:
-        golden = read_golden(self.manifest_path(key))
+        path = self.manifest_path(key)
+        under_way = read_journal(self.root) or {}
+        name = f"{key.stem}.json"
+        if name in under_way:
+            try:
+                self.write_settled()
+            except GoldenWriteError:
+                # Nothing can be written here; what the journal tells is as good as done.
+                raw = under_way[name]
+                golden = None if raw is None else golden_of(raw, path)
+            else:
+                golden = read_golden(path)
+        else:
+            golden = read_golden(path)
         if golden is None:
             return None
         manifest = golden.manifest
@@ -99,6 +118,17 @@ class GoldenStore:
                 hint=f"{_restore(golden.path)}, or {_WRITE_ANEW}",
             )
         return golden
+
+    def write_settled(self) -> None:
+        """Finishes what a process that was killed while it wrote goldens left, if one did.
+
+        Raises:
+            GoldenWriteError: the file system refused, or another process held the lock for a minute.
+            DamagedGoldenError, NewerFormatError: what it left cannot be read.
+        """
+        if read_journal(self.root) is not None:
+            with self.locked():
+                pass  # whoever takes the lock finishes first
 
     def device_classes(self, test: str, check: str) -> tuple[str, ...]:
         """Device classes for which this check has a golden, sorted."""
@@ -113,10 +143,12 @@ class GoldenStore:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the lock that makes writers under the golden folder take turns.
+        """Holds the lock that makes writers under the golden folder take turns; all is settled then.
 
         Raises:
-            GoldenWriteError: another process held it for a minute, or its file cannot be written.
+            GoldenWriteError: another process held it for a minute, its file cannot be written, or what a
+                process that was killed left cannot be finished.
+            DamagedGoldenError, NewerFormatError: what it left cannot be read.
         """
         path = self.state / "golden.lock"
         lock = FileLock(path, timeout=_LOCK_SECONDS)
@@ -134,6 +166,7 @@ class GoldenStore:
                 hint=f"make {self.state} writable, then run the update again",
             ) from error
         try:
+            write_completed(self.root)
             yield
         finally:
             lock.release()
@@ -147,27 +180,41 @@ class GoldenStore:
             GoldenWriteError: the file system refused.
         """
         with self.locked():
-            sources: dict[Path, Path] = {}
-            obsolete: list[Path] = []
-            for change in changes:
-                target = self.manifest_path(change.key)
-                try:
-                    staged = from_json(change.staged.read_bytes(), change.staged)
-                except OSError as error:
-                    raise GoldenWriteError(
-                        f"the clip that was to become {target} cannot be read: {error}; nothing was changed",
-                        hint="run the update again",
-                    ) from error
-                old_names = _check_expected(target, staged, change)
-                names = {file.name for file in staged.files.values()}
-                sources |= {target.parent / name: change.staged.parent / name for name in sorted(names)}
-                sources[target] = change.staged
-                obsolete += [target.parent / name for name in sorted(old_names - names)]
-            write_all(sources, obsolete)
+            write_changes(self.root, [self._change(change) for change in changes])
+
+    def _change(self, change: StagedGolden) -> Change:
+        target = self.manifest_path(change.key)
+        try:
+            staged = from_json(change.staged.read_bytes(), change.staged)
+        except OSError as error:
+            raise GoldenWriteError(
+                f"the clip that was to become {target} cannot be read: {error}; nothing was changed",
+                hint="run the update again",
+            ) from error
+        _check_expected(target, staged, change)
+        payloads = {file.name: change.staged.parent / file.name for file in staged.files.values()}
+        return change_of(change.key, staged, payloads)
 
 
-def _check_expected(target: Path, staged: Manifest, change: StagedGolden) -> set[str]:
-    """Names of the files of the golden at ``target``, once it is known that it may be replaced."""
+def change_of(key: GoldenKey, manifest: Manifest, payloads: Mapping[str, Path]) -> Change:
+    """The golden ``key`` with this manifest, in the present format.
+
+    ``payloads`` says where each file that the manifest names lies now.
+    """
+    stem = check_stem(key.check, key.device_class)
+    files = {
+        role: dataclasses.replace(
+            file, name=payload_name(stem, file.digest, file.name.rpartition(".")[2].lower())
+        )
+        for role, file in manifest.files.items()
+    }
+    content = to_json(dataclasses.replace(manifest, files=files, format=FORMAT))
+    sources = {files[role].name: payloads[file.name] for role, file in manifest.files.items()}
+    return Change(f"{key.stem}.json", content.encode("utf-8"), sources)
+
+
+def _check_expected(target: Path, staged: Manifest, change: StagedGolden) -> None:
+    """Refuses to replace a golden that is not the one that the decision was based on."""
     present, old = None, None
     if target.is_file():
         try:
@@ -182,7 +229,6 @@ def _check_expected(target: Path, staged: Manifest, change: StagedGolden) -> set
             f"(was {change.expected or 'absent'}, is {present or 'absent'})",
             hint="run the test again, then update",
         )
-    return set() if old is None else {file.name for file in old.files.values()}
 
 
 def read_golden(path: Path) -> Golden | None:
@@ -197,6 +243,11 @@ def read_golden(path: Path) -> Golden | None:
         raw = _bytes_of(path)
     except FileNotFoundError:
         return None
+    return golden_of(raw, path)
+
+
+def golden_of(raw: bytes, path: Path) -> Golden:
+    """As ``read_golden``, of a manifest whose bytes were read already."""
     manifest = from_json(raw, path)
     if clip_digest(manifest.frame_digests) != manifest.digest or (
         manifest.kind == "clip" and manifest.facts.get("frames") != len(manifest.frame_digests)
@@ -221,7 +272,7 @@ def digest_or_none(path: Path) -> str | None:
 
 def _bytes_of(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_plain(path, LARGEST_MANIFEST)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -241,7 +292,7 @@ def _restore(path: Path) -> str:
 def _verify_file(path: Path, record: FileRecord) -> None:
     restore = f"{_restore(path)}, or {_WRITE_ANEW}"
     try:
-        size = path.stat().st_size
+        size = check_plain(path)
         found = file_digest(path)
         with path.open("rb") as stream:
             head = stream.read(len(LFS_POINTER))
@@ -286,6 +337,8 @@ def write_staged(
 ) -> Path:
     """Writes a golden under ``folder`` (never the golden folder itself) and returns its manifest's path.
 
+    It takes the place of one that was written there before.
+
     ``contents`` maps each role ("frames", "tensors", "trace") to an extension and the file's bytes; the
     manifest's ``files`` are filled from it.
 
@@ -293,22 +346,26 @@ def write_staged(
         GoldenWriteError: the file system refused; what was begun is removed.
     """
     target = folder / f"{stem}.json"
-    files = {
-        role: FileRecord(
-            f"{target.stem}.{extension}", f"sha256:{hashlib.sha256(content).hexdigest()}", len(content)
-        )
-        for role, (extension, content) in contents.items()
-    }
+    name = target.name.removesuffix(".json")
+    files = {}
+    for role, (extension, content) in contents.items():
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        files[role] = FileRecord(payload_name(name, digest, extension), digest, len(content))
     written: list[Path] = []
     done = False
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        names = {file.name for file in files.values()}
+        former = (path for path in target.parent.iterdir() if is_payload(path.name, name))
+        remove([path for path in former if path.name not in names])
         for role, (_, content) in contents.items():
             path = target.parent / files[role].name
             written.append(path)
             path.write_bytes(content)
         written.append(target)
-        target.write_text(to_json(dataclasses.replace(manifest, files=files)), encoding="utf-8")
+        target.write_text(
+            to_json(dataclasses.replace(manifest, files=files, format=FORMAT)), encoding="utf-8"
+        )
         done = True
     except OSError as error:
         raise GoldenWriteError(

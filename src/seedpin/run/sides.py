@@ -49,7 +49,7 @@ def find_sides(source: str, state: Path) -> dict[str, Side]:
     for folder in (own, path):
         if (folder / "results.jsonl").is_file():
             return _run_sides(Run(folder))
-    manifest = path if path.suffix == ".json" else path.with_suffix(".json")
+    manifest = path if path.suffix == ".json" else path.parent / f"{'.'.join(path.name.split('.')[:2])}.json"
     if path.is_file() and manifest.is_file():
         return {"": _golden_side(manifest, source)}
     if path.is_file() and path.suffix == ".safetensors":

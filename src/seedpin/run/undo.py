@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedpin.errors import StaleGoldenError
-from seedpin.goldens.atomic import write_all
-from seedpin.goldens.inventory import remove_empty
+from seedpin.goldens.commit import Change, write_changes
 from seedpin.goldens.manifest import from_json
 from seedpin.goldens.store import GoldenKey, digest_or_none
 from seedpin.run.decide import Place
@@ -50,11 +49,9 @@ def write_undone(run: Run, place: Place, check: str, saved: Saved, written: str 
                 f"it was {written or 'absent'}, it is {present or 'absent'}",
                 hint="restore it from version control",
             )
-        sources = {target.parent / name: saved.folder / name for name in saved.names}
-        obsolete = [target.parent / name for name in _files(target) if name not in saved.names]
-        write_all(sources, obsolete)
-        if not saved.names:
-            remove_empty(target.parent, place.golden_root)
+        manifest = (saved.folder / target.name).read_bytes() if saved.names else None
+        payloads = {name: saved.folder / name for name in saved.names if name != target.name}
+        write_changes(place.golden_root, [Change(f"{saved.key.stem}.json", manifest, payloads)])
     run.write_decision(decision_now(check, "undo", ""))
 
 

@@ -1,0 +1,78 @@
+"""The journal: what a commit of several goldens is about to do, kept beside them until it is done.
+
+It holds the new manifests whole, so that whoever comes next can finish the work, or read past it where
+nothing can be written. It lies in the golden folder itself: a checkout that got it by accident is whole, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from seedpin.errors import DamagedGoldenError, NewerFormatError
+from seedpin.untrusted import parse_json, read_plain
+
+JOURNAL = ".seedpin-journal"
+
+_FORMAT = 1
+_LARGEST = 1 << 28
+
+
+def journal_bytes(contents: Mapping[str, bytes | None]) -> bytes:
+    """The journal's content: for each manifest, relative to the golden folder, its new bytes or None."""
+    goldens = [
+        {"path": path, "manifest": None if content is None else content.decode("utf-8")}
+        for path, content in contents.items()
+    ]
+    data = {"format": _FORMAT, "digest": _digest(goldens), "goldens": goldens}
+    return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def read_journal(root: Path) -> dict[str, bytes | None] | None:
+    """What ``journal_bytes`` was given; None where nothing is under way below ``root``.
+
+    Raises:
+        NewerFormatError: a newer seedpin wrote it.
+        DamagedGoldenError: it cannot be read, or would lead out of the golden folder.
+    """
+    path = root / JOURNAL
+    try:
+        data = parse_json(read_plain(path, _LARGEST))
+        version = data["format"]
+        if isinstance(version, int) and version > _FORMAT:
+            raise NewerFormatError(
+                f"{path} has format {version}; this seedpin reads up to {_FORMAT}",
+                hint="pip install --upgrade seedpin",
+            )
+        if data["digest"] != _digest(data["goldens"]):
+            raise ValueError("its digest does not match")
+        return {_checked(entry["path"]): _content(entry["manifest"]) for entry in data["goldens"]}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedGoldenError(
+            f"{path}, which an interrupted update left, cannot be read: {error}",
+            hint=f"delete it (rm '{path}') and restore the goldens from version control "
+            f"(git checkout -- '{root}')",
+        ) from error
+
+
+def _digest(goldens: Sequence[Mapping[str, str | None]]) -> str:
+    text = json.dumps(goldens, sort_keys=True, ensure_ascii=True)
+    return f"sha256:{hashlib.sha256(text.encode('ascii')).hexdigest()}"
+
+
+def _content(manifest: str | None) -> bytes | None:
+    return None if manifest is None else manifest.encode("utf-8")
+
+
+def _checked(path: str) -> str:
+    """``path``, once it is sure that it names a manifest below the golden folder."""
+    parts = PurePosixPath(path).parts
+    if path != "/".join(parts) or not parts or ".." in parts or path.startswith("/") or "\\" in path:
+        raise ValueError(f"{path!r} leads out of the golden folder")
+    if not path.endswith(".json") or parts[-1].count(".") != 2:
+        raise ValueError(f"{path!r} is no manifest")
+    return path
