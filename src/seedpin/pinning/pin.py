@@ -165,7 +165,7 @@ def _pin(seed: int, level: str, profile: str | None) -> Iterator[Pin]:
         stack.push(_leave(frame))
         if has_switches:
             _WATCH.start()
-            switches.apply(level, frame.switches)
+            switches.apply(level, frame.switches, this.profile)
         sources.seed_all(seed)
         if level == "warn":
             stack.enter_context(nondeterminism.collecting(this._found))
@@ -256,7 +256,7 @@ def _module_arrived(module: str) -> None:
             if frame.pin is None:
                 now = found
             elif frame.pin.level in switches.SWITCH_LEVELS:
-                now = switch.held(frame.pin.level, now)
+                now = switch.held(frame.pin.level, now, frame.pin.profile)
         if now != found:
             switch.write(now)
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from seedpin.errors import AutotuneError
-from seedpin.pinning import fp32
+from seedpin.pinning import fp32, kernels
+from seedpin.pinning.profiles import active_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +28,8 @@ LATE_MODULES = frozenset({INDUCTOR, DYNAMO, STANCE})
 class Switch:
     """One setting of the process.
 
-    ``strict`` and ``warn`` turn the value found into the value held under a pin of that level.
+    ``strict`` and ``warn`` turn the value found into the value held under a pin of that level; ``portable``,
+    where it is given, takes the place of both under that profile.
     ``module`` is what must be imported already for the switch to exist.
     """
 
@@ -39,8 +41,12 @@ class Switch:
     warn: Callable[[Any], Any]
     available: Callable[[], bool]
     module: str = ""
+    portable: Callable[[Any], Any] | None = None
 
-    def held(self, level: str, found: Any) -> Any:
+    def held(self, level: str, found: Any, profile: str | None = None) -> Any:
+        """The value under a pin of ``level`` and ``profile`` (None: the profile of this process)."""
+        if self.portable is not None and (profile or active_profile()) == "portable":
+            return self.portable(found)
         return self.strict(found) if level == "strict" else self.warn(found)
 
 
@@ -61,9 +67,10 @@ def _switch(
     held: Callable[[Any], Any],
     *,
     warn: Callable[[Any], Any] | None = None,
+    portable: Callable[[Any], Any] | None = None,
     available: bool = True,
 ) -> Switch:
-    return Switch(name, why, read, write, held, warn or held, lambda: available)
+    return Switch(name, why, read, write, held, warn or held, lambda: available, portable=portable)
 
 
 def _attribute(
@@ -151,6 +158,14 @@ SWITCHES: tuple[Switch, ...] = (
         torch.get_num_threads,
         torch.set_num_threads,
         _to(1),
+    ),
+    _switch(
+        "portable_kernels",
+        "MKL's square root and its kin start from instructions whose bits each CPU vendor defines",
+        kernels.installed,
+        kernels.install,
+        _to(False),
+        portable=_to(True),
     ),
     _attribute(
         "mkldnn.deterministic",
@@ -242,11 +257,14 @@ def snapshot() -> dict[str, Any]:
     return {switch.name: switch.read() for switch in available()}
 
 
-def apply(level: str, found: Mapping[str, Any]) -> None:
-    """Set every switch in ``found`` to what ``level`` holds; one that is right already is not touched."""
+def apply(level: str, found: Mapping[str, Any], profile: str | None = None) -> None:
+    """Set every switch in ``found`` to what ``level`` holds under ``profile`` (None: that of the process).
+
+    One that is right already is not touched.
+    """
     for switch in available():
         if switch.name in found:
-            held = switch.held(level, found[switch.name])
+            held = switch.held(level, found[switch.name], profile)
             if held != found[switch.name]:
                 switch.write(held)
 

@@ -1,0 +1,362 @@
+"""The kernels of the profile ``portable``: exact by definition, and otherwise as torch's own."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import seedpin
+from seedpin.pinning import kernels, profiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Operation = Callable[[torch.Tensor], torch.Tensor]
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing() -> Iterator[None]:
+    before = kernels.installed()
+    yield
+    assert kernels.installed() is before
+
+
+@contextmanager
+def replaced() -> Iterator[None]:
+    before = kernels.installed()
+    kernels.install()
+    try:
+        yield
+    finally:
+        kernels.install(before)
+
+
+@contextmanager
+def own() -> Iterator[None]:
+    """ATen's own kernels."""
+    before = kernels.installed()
+    kernels.install(False)
+    try:
+        yield
+    finally:
+        kernels.install(before)
+
+
+def _out(operation: Callable[..., Any], *more: Any) -> Operation:
+    def run(x: torch.Tensor) -> torch.Tensor:
+        out = torch.full_like(x, 7.0)
+        assert operation(x, *more, out=out).data_ptr() == out.data_ptr()
+        return out
+
+    return run
+
+
+ROOTS: dict[str, Operation] = {
+    "sqrt": torch.sqrt,
+    "sqrt_": lambda x: x.clone().sqrt_(),
+    "sqrt out": _out(torch.sqrt),
+    "sqrt out, in place": lambda x: _into_itself(x.clone()),
+    "pow": lambda x: x**0.5,
+    "pow_": lambda x: x.clone().pow_(0.5),
+    "pow out": _out(torch.pow, 0.5),
+    "foreach sqrt": lambda x: torch._foreach_sqrt([x])[0],
+    "foreach sqrt_": lambda x: _foreach_in_place(torch._foreach_sqrt_, x),
+    "foreach pow": lambda x: torch._foreach_pow([x], 0.5)[0],
+    "foreach pow_": lambda x: _foreach_in_place(lambda xs: torch._foreach_pow_(xs, [0.5]), x),
+    "every second": lambda x: torch.stack([x, x], 1)[:, 0].sqrt(),
+    "transposed": lambda x: torch.stack([x, x]).T.sqrt()[:, 1],
+    "one by one": lambda x: torch.stack([element.sqrt() for element in x]),
+}
+
+
+def _into_itself(x: torch.Tensor) -> torch.Tensor:
+    torch.sqrt(x, out=x)
+    return x
+
+
+def _foreach_in_place(operation: Callable[[list[torch.Tensor]], Any], x: torch.Tensor) -> torch.Tensor:
+    y = x.clone()
+    operation([y])
+    return y
+
+
+def _floats(dtype: Any) -> Any:
+    """Numbers >= 0 of all sizes: subnormal, huge, next to squares, and a few that MKL was seen to miss."""
+    rng = np.random.RandomState(0)
+    kind = np.uint32 if dtype is np.float32 else np.uint64
+    top = np.array(np.finfo(dtype).max).view(kind)
+    bits = (rng.random_sample(1500) * int(top)).astype(kind)
+    squares = np.arange(1, 200, dtype=dtype) ** 2
+    hard = np.array(
+        [0.0, 0.89564049243927, 0.5332823395729065, np.finfo(dtype).tiny, np.finfo(dtype).max], dtype
+    )
+    return np.concatenate([bits.view(dtype), squares, np.nextafter(squares, dtype(0)), hard])
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_roots_of_float32_are_rightly_rounded(name: str) -> None:
+    """Each way to a square root gives the float32 that is nearest to the true one.
+
+    A float64 root that is rounded once more is that number: 53 bits are enough for 24.
+    """
+    x = _floats(np.float32)
+    with replaced():
+        root = ROOTS[name](torch.from_numpy(x)).numpy()
+    np.testing.assert_array_equal(root, np.sqrt(x.astype(np.float64)).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_roots_of_float64_are_rightly_rounded(name: str) -> None:
+    """No other float64 is nearer to the true root, shown in fractions."""
+    x = _floats(np.float64)[::4]
+    with replaced():
+        root = ROOTS[name](torch.from_numpy(x)).numpy()
+    for value, found in zip(x.tolist(), root.tolist(), strict=True):
+        below = (Fraction(found) + Fraction(np.nextafter(found, -1.0))) / 2
+        above = (Fraction(found) + Fraction(np.nextafter(found, np.inf))) / 2
+        assert found == 0 or below**2 < value, (value, found)
+        assert Fraction(value) < above**2, (value, found)
+
+
+def test_roots_of_special_values() -> None:
+    """Signed zero, infinity, NaN and negative numbers give what IEEE 754 says, in silence."""
+    x = torch.tensor([-0.0, 0.0, float("inf"), float("nan"), -1.0, float("-inf")])
+    with replaced():
+        root = torch.sqrt(x)
+    assert root[:3].tolist() == [0.0, 0.0, float("inf")]
+    assert root[0].signbit().item()
+    assert root[3:].isnan().all()
+
+
+LAYOUTS: dict[str, torch.Tensor] = {
+    "plain": torch.rand(3, 4),
+    "0-d": torch.tensor(2.0),
+    "empty": torch.empty(0, 3),
+    "channels last": torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last),
+    "transposed": torch.rand(3, 4, 5).permute(2, 0, 1),
+    "sliced": torch.rand(6, 8)[::2, ::3],
+    "expanded": torch.rand(3, 1, 4).expand(3, 5, 4),
+    "float64": torch.rand(5, dtype=torch.float64),
+    "bfloat16": torch.rand(5).bfloat16(),
+    "float16": torch.rand(5).half(),
+    "int64": torch.arange(9),
+    "uint8": torch.arange(9, dtype=torch.uint8).reshape(3, 3),
+    "bool": torch.tensor([True, False]),
+    "complex": torch.complex(torch.rand(4), torch.rand(4)),
+    "conjugate": torch.complex(torch.rand(4), torch.rand(4)).conj().imag,
+    "negated": torch._neg_view(torch.rand(4) - 2),
+    "sparse": torch.eye(3).to_sparse(),
+    "csr": torch.eye(3).to_sparse_csr(),
+    "meta": torch.ones(2, 3, device="meta"),
+    "wanted gradient": torch.rand(3, requires_grad=True),
+}
+
+
+@pytest.mark.parametrize("operation", [torch.sqrt, lambda x: x**0.5, lambda x: x**2, lambda x: x**-0.5])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+def test_results_look_as_torch_makes_them(layout: str, operation: Operation) -> None:
+    """Dtype, shape, strides, layout and errors are those of ATen's kernel, values within rounding."""
+    x = LAYOUTS[layout]
+    expected = _result(own, operation, x)
+    obtained = _result(replaced, operation, x)
+    if isinstance(expected, str):
+        assert obtained == expected
+        return
+    assert (obtained.dtype, obtained.shape, obtained.layout) == (
+        expected.dtype,
+        expected.shape,
+        expected.layout,
+    )
+    assert obtained.requires_grad == expected.requires_grad
+    if expected.layout is torch.strided:
+        assert obtained.stride() == expected.stride()
+        if not expected.is_meta:
+            torch.testing.assert_close(obtained, expected, rtol=1e-6, atol=0, equal_nan=True)
+
+
+def _result(state: Callable[[], Any], operation: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``operation`` gives with these kernels, an error in words."""
+    with state():
+        try:
+            return operation(*arguments)
+        except (RuntimeError, NotImplementedError) as error:
+            return str(error).partition("\n")[0]
+
+
+def test_memory_is_aligned_as_torchs() -> None:
+    """Results start at multiples of 64 bytes: kernels that read them choose by that."""
+    with replaced():
+        assert {torch.rand(n).sqrt().data_ptr() % 64 for n in range(1, 40)} == {0}
+
+
+OUTPUTS: dict[str, Callable[[], tuple[torch.Tensor, torch.Tensor]]] = {
+    "another dtype": lambda: (torch.tensor([2.0, 3.0]), torch.empty(2, dtype=torch.float64)),
+    "narrower": lambda: (torch.tensor([2.0, 3.0], dtype=torch.float64), torch.empty(2)),
+    "integers": lambda: (torch.tensor([2.0, 3.0]), torch.empty(2, dtype=torch.int64)),
+    "of integers": lambda: (torch.tensor([2, 3]), torch.empty(2)),
+    "to be resized": lambda: (torch.tensor([2.0, 3.0]), torch.empty(0)),
+    "with strides": lambda: (torch.tensor([2.0, 3.0]), torch.empty(4)[::2]),
+    "expanded": lambda: (torch.tensor([2.0, 3.0]), torch.empty(1).expand(2)),
+    "overlapping": lambda: _overlapping(),
+    "apart in one storage": lambda: (lambda whole: (whole[:3], whole[3:]))(torch.arange(1.0, 7.0)),
+}
+
+
+def _overlapping() -> tuple[torch.Tensor, torch.Tensor]:
+    whole = torch.arange(1.0, 5.0)
+    return whole[:3], whole[1:]
+
+
+@pytest.mark.parametrize(
+    "write", [lambda x, out: torch.sqrt(x, out=out), lambda x, out: torch.pow(x, 0.5, out=out)]
+)
+@pytest.mark.parametrize("case", OUTPUTS)
+def test_outputs_are_treated_as_torch_treats_them(case: str, write: Callable[..., Any]) -> None:
+    """``out=`` is converted, resized or refused as by ATen's kernel; the values are the exact ones."""
+    x, out = OUTPUTS[case]()
+    expected = _result(own, write, x, out)
+    x, out = OUTPUTS[case]()
+    exact = np.sqrt(x.numpy().astype(np.float64 if x.dtype is torch.float64 else np.float32))
+    obtained = _result(replaced, write, x, out)
+    if isinstance(expected, str):
+        assert obtained == expected
+        return
+    assert obtained is out
+    assert (obtained.shape, obtained.stride()) == (expected.shape, expected.stride())
+    np.testing.assert_array_equal(obtained.numpy(), exact.astype(obtained.numpy().dtype))
+
+
+@pytest.mark.parametrize("x", [torch.arange(3), torch.rand(1).expand(3), torch.rand(2, requires_grad=True)])
+@pytest.mark.parametrize("name", ["sqrt_", "pow_"])
+def test_in_place_is_refused_as_torch_refuses_it(x: torch.Tensor, name: str) -> None:
+    """Integers, several elements in one place, and leaves that want a gradient are not written to."""
+    arguments = (0.5,) if name == "pow_" else ()
+    expected = _result(own, getattr(x, name), *arguments)
+    assert isinstance(expected, str)
+    assert _result(replaced, getattr(x, name), *arguments) == expected
+
+
+@pytest.mark.parametrize("operation", [torch.sqrt, lambda x: x**0.5, lambda x: x.clone().sqrt_()])
+def test_gradients(operation: Operation) -> None:
+    """First and second derivatives, forward and backward, and the transforms of torch.func work."""
+    x = torch.tensor([0.5, 2.0, 7.0], dtype=torch.float64, requires_grad=True)
+    with replaced():
+        assert torch.autograd.gradcheck(operation, (x,), check_forward_ad=True)
+        assert torch.autograd.gradgradcheck(operation, (x,))
+        jacobian: Any = torch.func.jacrev(operation)(x.detach())
+        torch.testing.assert_close(jacobian.diagonal(), 0.5 / x.detach().sqrt())
+        batched = torch.func.vmap(operation)(x.detach().expand(4, 3))
+        assert torch.equal(batched, x.detach().sqrt().expand(4, 3))
+        with torch.inference_mode():
+            assert torch.equal(operation(torch.tensor([4.0])), torch.tensor([2.0]))
+
+
+@pytest.mark.parametrize("foreach", [True, False])
+def test_optimisers_take_the_replaced_root(foreach: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AdamW divides by a root that was computed here."""
+    seen: list[int] = []
+
+    def root(x: Any, out: Any) -> None:
+        seen.append(x.size)
+        np.sqrt(x, out=out)
+
+    monkeypatch.setattr(kernels, "REPLACED", {"sqrt": {torch.float32: root}})
+    with own(), replaced():
+        weight = torch.nn.Parameter(torch.rand(40, 30))
+        optimiser = torch.optim.AdamW([weight], foreach=foreach)
+        weight.square().sum().backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    assert 1200 in seen
+
+
+def test_modes_see_what_the_model_does() -> None:
+    """Recorders and modes see the operations of the model and none of the kernel's own."""
+
+    def seen(state: Callable[[], Any]) -> list[str]:
+        names: list[str] = []
+
+        class Functions(TorchFunctionMode):
+            def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+                names.append(func.__name__)
+                return func(*args, **(kwargs or {}))
+
+        class Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
+            def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+                names.append(str(func))
+                return func(*args, **(kwargs or {}))
+
+        x = torch.rand(3)
+        with state(), Functions(), Dispatched():  # type: ignore[no-untyped-call]
+            torch.sqrt(x)
+            torch.sqrt(x, out=torch.empty(0))
+            x.sqrt_()
+            x.pow(0.5)
+        return names
+
+    assert seen(replaced) == seen(own)
+
+
+def test_a_pin_of_the_profile_brings_them_and_takes_them_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are in force from level ``warn`` on, not in a hole, and gone after the pin, an error included."""
+    monkeypatch.setattr(profiles._Active, "profile", "portable")
+    x = torch.rand(4096)
+    with own():
+        before = torch.sqrt(x)
+        for level in ("strict", "warn"):
+            with seedpin.pin(1, level=level):
+                assert kernels.installed()
+                with seedpin.unpinned():
+                    assert not kernels.installed()
+                with seedpin.pin(2, level="seeds"):
+                    assert kernels.installed()
+                assert kernels.installed()
+            assert not kernels.installed()
+        with seedpin.pin(1, level="seeds"):
+            assert not kernels.installed()
+        with pytest.raises(KeyError), seedpin.pin(1):
+            raise KeyError
+        assert not kernels.installed()
+        assert torch.equal(torch.sqrt(x), before)
+
+
+def test_another_profile_leaves_torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under ``native`` a pin replaces nothing, and inside of a portable pin takes the kernels out."""
+    monkeypatch.setattr(profiles._Active, "profile", "native")
+    with own():
+        with seedpin.pin(1):
+            assert not kernels.installed()
+        monkeypatch.setattr(profiles._Active, "profile", "portable")
+        with seedpin.pin(1), seedpin.pin(1, profile="native"):
+            assert not kernels.installed()
+
+
+def test_all_threads_see_them() -> None:
+    """The dispatcher belongs to the process: a worker's root is the exact one, too."""
+    x, found = torch.rand(4096), []
+    with replaced():
+        thread = threading.Thread(target=lambda: found.append(torch.sqrt(x)))
+        thread.start()
+        thread.join()
+    np.testing.assert_array_equal(found[0].numpy(), np.sqrt(x.numpy()))
+
+
+def test_a_broken_registration_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one entry cannot be registered, none stays."""
+    entries = kernels._entries()
+    monkeypatch.setattr(kernels, "_entries", lambda: {**entries, "exp": "no kernel"})
+    with own():
+        with pytest.raises(TypeError):
+            kernels.install()
+        assert not kernels.installed()
+        monkeypatch.undo()
+        kernels.install()
+        kernels.install(False)
