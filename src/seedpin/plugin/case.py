@@ -23,6 +23,7 @@ from seedpin.plugin.exhibit import Exhibit
 from seedpin.plugin.state import EARLIER
 from seedpin.refs.against import Against
 from seedpin.report.terminal import format_failure
+from seedpin.run.attempts import Attempt, attempt_of, unsteady
 from seedpin.run.result import CheckResult
 from seedpin.trace.divergence import Divergence
 
@@ -181,17 +182,15 @@ class Case(Exhibit):
         return None if chosen is None else chosen[1]
 
     def _classified(self, decision: Decision) -> tuple[Decision, CheckResult | None]:
-        """Rule 8: a retry that obtained something else than an attempt before it means unstable."""
-        earlier = self.desk.request.config.stash[EARLIER].get(f"{self.key.test}::{self.key.check}")
-        if earlier is None or earlier.obtained_digest == self.subject.digest:
-            return decision, earlier
-        if earlier.passed and decision.passed:
-            return decision, earlier
-        reason = (
-            f"An earlier attempt in this session obtained {earlier.obtained_digest}, "
-            f"this one {self.subject.digest}: the model does not repeat under its pin."
-        )
-        return dataclasses.replace(unstable(reason), changes=decision.changes), earlier
+        """Rule 8: a retry that came to something else than any attempt before it means unstable."""
+        earlier = self.desk.request.config.stash[EARLIER].get(f"{self.key.test}::{self.key.check}", [])
+        if not earlier:
+            return decision, None
+        now = Attempt(decision.verdict.value, self.subject.digest, decision.passed)
+        reason = unsteady([*map(attempt_of, earlier), now])
+        if reason:
+            decision = dataclasses.replace(unstable(reason), changes=decision.changes)
+        return decision, earlier[-1]
 
     def _may_write(self, decision: Decision, broken: Exception | None) -> bool:
         mode = self.desk.update.mode

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from seedpin.compare.tolerance import Tolerance
 from seedpin.errors import TraceError
 from seedpin.goldens.store import Golden
-from seedpin.plugin.calls import trace_of
+from seedpin.plugin.calls import Call, trace_of
 from seedpin.plugin.exhibit import Exhibit
 from seedpin.plugin.fresh import BATCH
 from seedpin.trace.divergence import Divergence, first_divergence
@@ -48,13 +51,27 @@ def neighbours(exhibit: Exhibit) -> tuple[str, ...]:
 
 def divergence(exhibit: Exhibit, golden: Golden) -> Divergence | None:
     """Where this run's trace parts from the golden's; None where one of them has none."""
+    return parting(exhibit.calls, exhibit.subject.items(), golden)
+
+
+def parting(
+    calls: Sequence[Call], items: Iterable[Any], golden: Golden, *, frames: bool = True
+) -> Divergence | None:
+    """Where the trace of ``calls``, and of the frames or tensors ``items``, parts from the golden's.
+
+    Without ``frames`` nothing that could be compared came out: the traces are compared up to there.
+    """
     if "trace" not in golden.manifest.files:
         return None
-    here = trace_of(exhibit.calls, exhibit.subject.items())
+    here = trace_of(calls, items)
     try:
         there = from_bytes(golden.file("trace").read_bytes())
     except (TraceError, OSError):
         return None
     if here is None or here.level != there.level:
         return None
-    return first_divergence(there, here)
+    found = first_divergence(there, here)
+    if found is not None and found.kind == "clip" and not frames:
+        said = "all that was recorded agrees with the golden's, so it came of the code after that"
+        return replace(found, sentence=said)
+    return found

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar, cast
 
 import pytest
 
@@ -18,13 +19,37 @@ from seedpin.goldens.store import GoldenKey, GoldenStore
 from seedpin.plugin.case import Case
 from seedpin.plugin.circumstances import find_circumstances
 from seedpin.plugin.exhibit import Desk
+from seedpin.plugin.invalid import UnderWay, invalid_result
 from seedpin.plugin.state import CONFIG, ITEM, RUN, UPDATE
 from seedpin.plugin.subject import ClipSubject, Subject, TensorSubject
 from seedpin.run.result import CheckResult
 
+Check = TypeVar("Check", bound=Callable[..., CheckResult])
+
+
+def _leaves_a_result(check: Check) -> Check:
+    """Every call of ``check`` leaves a result: one that raises is recorded as invalid, then raises on.
+
+    A test that swallows the error thus fails all the same, also one in the arguments' names.
+    """
+
+    @functools.wraps(check)
+    def recorded(self: _Gate, /, *args: Any, **kwargs: Any) -> CheckResult:
+        __tracebackhide__ = True
+        self._begin(args, kwargs, _location())
+        try:
+            return check(self, *args, **kwargs)
+        except Exception as error:
+            self._end_invalid(error)
+            raise
+
+    return cast(Check, recorded)
+
 
 class _Gate:
     """What all three fixtures share. ``default`` is the check's name where none is given."""
+
+    kind: ClassVar[str] = "clip"
 
     def __init__(self, request: pytest.FixtureRequest, default: str) -> None:
         config = request.config
@@ -38,6 +63,19 @@ class _Gate:
             state=request.node.stash[ITEM],
             default=default,
         )
+        self._under_way = UnderWay(None, None, "", self.kind)
+
+    def _begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], location: str) -> None:
+        given = args[0] if args else next((kwargs[key] for key in ("clip", "tensors") if key in kwargs), None)
+        name = args[1] if len(args) > 1 else kwargs.get("name")
+        how = {key: kwargs[key] for key in ("fps", "layout", "value_range") if key in kwargs}
+        self._under_way = UnderWay(given, name, location, self.kind, how)
+
+    def _end_invalid(self, error: Exception) -> None:
+        """Records the check that is under way as invalid; its name is free for another try."""
+        self._desk.state.add(invalid_result(self._desk, self._under_way, error))
+        if self._under_way.claimed is not None:
+            self._desk.state.claimed.discard(self._under_way.claimed)
 
     def _check(
         self,
@@ -45,18 +83,24 @@ class _Gate:
         name: str | None,
         tolerance: Mapping[str, Any] | None,
         allow: Iterable[str],
-        location: str,
     ) -> CheckResult:
         started = time.perf_counter()
+        now = self._under_way
+        now.subject = subject
         name = self._named(name)
-        declared = self._declared(subject.kind, tolerance, location)
-        here = find_circumstances(self._desk.request, self._desk.state, self._desk.settings, subject.devices)
-        key = GoldenKey(self._desk.request.node.nodeid, name, here.device.name)
-        self._claim(key)
-        calls = tuple(self._desk.state.calls_for_check())
-        case = Case(self._desk, subject, key, here, declared, calls, location, frozenset(allow))
+        declared = self._declared(subject.kind, tolerance, now.location)
+        now.here = find_circumstances(
+            self._desk.request, self._desk.state, self._desk.settings, subject.devices
+        )
+        now.key = GoldenKey(self._desk.request.node.nodeid, name, now.here.device.name)
+        self._claim(now.key)
+        now.claimed = now.key.stem
+        now.calls = tuple(self._desk.state.calls_for_check())
+        case = Case(
+            self._desk, subject, now.key, now.here, declared, now.calls, now.location, frozenset(allow)
+        )
         result = dataclasses.replace(case.judge(), seconds=time.perf_counter() - started)
-        self._desk.state.results.append(result)
+        self._desk.state.add(result)
         return result
 
     def _named(self, name: str | None) -> str:
@@ -100,6 +144,7 @@ class _Gate:
 class ClipGate(_Gate):
     """Compares clips (``golden_video``) or single images (``golden_image``) with their goldens."""
 
+    @_leaves_a_result
     def check(
         self,
         clip: object,
@@ -118,6 +163,9 @@ class ClipGate(_Gate):
         in the golden's own environment too. allow: kinds of suspicious content that may become a golden
         ("black", "constant", "static", "noise").
 
+        A call that raises is a check too, of the verdict invalid: its test fails also where it catches
+        the error.
+
         Raises ClipError's subclasses for what is no clip, ToleranceError, DuplicateGoldenError, and
         SuspiciousClipError in an update.
         """
@@ -128,12 +176,15 @@ class ClipGate(_Gate):
             layout=layout,
             value_range=value_range,
         )
-        return self._check(subject, name, tolerance, allow, _location())
+        return self._check(subject, name, tolerance, allow)
 
 
 class TensorGate(_Gate):
     """Compares latents or other tensors with their golden."""
 
+    kind = "tensors"
+
+    @_leaves_a_result
     def check(
         self,
         tensors: object,
@@ -149,7 +200,7 @@ class TensorGate(_Gate):
         Raises UnsupportedClipError, EmptyClipError, NonFiniteClipError, ToleranceError and
         DuplicateGoldenError; SuspiciousClipError in an update.
         """
-        return self._check(TensorSubject(tensors), name, tolerance, allow, _location())
+        return self._check(TensorSubject(tensors), name, tolerance, allow)
 
 
 def _location() -> str:

@@ -33,7 +33,7 @@ class Publisher:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if not hasattr(report, "seedpin"):
+        if report.when != "teardown" or not hasattr(report, "seedpin"):  # an earlier report is repeated there
             return
         from seedpin.run.result import from_dict
 

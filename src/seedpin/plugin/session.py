@@ -14,6 +14,7 @@ from _pytest._code.code import TerminalRepr
 
 from seedpin import __version__
 from seedpin.errors import DuplicateGoldenError, GoldenMismatch, SeedpinError, UsageError
+from seedpin.plugin.attempts import Attempts
 from seedpin.plugin.completeness import Completeness
 from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, RUN_VARIABLE, UPDATE, ItemState
 from seedpin.run.ledger import Run, new_run_id, write_retention
@@ -46,6 +47,10 @@ class SeedpinSession:
         self.run = config.stash[RUN] = Run(path)
         config.stash[EARLIER] = {}
         config.pluginmanager.register(Completeness(self), "seedpin-completeness")
+        self.attempts = Attempts(self)
+        self._taken: dict[tuple[str, str, int], int] = {}
+        # Registered last, so that its end of the session comes first: the others build on its exit status.
+        config.pluginmanager.register(self.attempts, "seedpin-attempts")
 
     def pytest_report_header(self) -> str:
         settings = self.settings
@@ -94,7 +99,9 @@ class SeedpinSession:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         pinning = sys.modules.get("seedpin.pinning.pin")
         before = pinning.last_pin() if pinning is not None else None
-        item.stash[ITEM] = ItemState(attempt=getattr(item, "execution_count", 1), pin_before=before)
+        item.stash[ITEM] = ItemState(
+            attempt=self.attempts.number(item), pin_before=before, keep=self.attempts.keep
+        )
         refused = item.stash.get(REFUSED, None)
         if refused is not None:
             pytest.fail(str(refused), pytrace=False)
@@ -127,11 +134,14 @@ class SeedpinSession:
             self._probe_fresh(item, state, report)
             self._write_staged(state, report)
             for result in state.results:
-                self.config.stash[EARLIER].setdefault(result.id, result)
-            if state.results:
-                report.seedpin = [  # type: ignore[attr-defined]
-                    result.as_dict() for result in state.results
-                ]
+                self.config.stash[EARLIER].setdefault(result.id, []).append(result)
+        elif report.outcome == "failed":
+            # A plugin for reruns may drop the reports that come after this one.
+            self._write_staged(state, report)
+        if state.results and (call.when == "teardown" or report.outcome == "failed"):
+            report.seedpin = [  # type: ignore[attr-defined]
+                result.as_dict() for result in state.results
+            ]
         return report
 
     def _explain(self, error: BaseException | None, state: ItemState, report: pytest.TestReport) -> None:
@@ -197,17 +207,26 @@ class SeedpinSession:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if self.is_worker:
             return
-        for data in getattr(report, "seedpin", ()):
-            from seedpin.run.result import from_dict
+        found = getattr(report, "seedpin", ())
+        if not found:
+            return
+        from seedpin.run.result import from_dict
 
-            result = from_dict(data)
-            self.results.append(result)
-            try:
-                if len(self.results) == 1:
-                    self._begin_run()
-                self.run.write_result(result)
-            except OSError as error:
-                self.not_kept = str(error)
+        # Each report of an attempt brings all of its results so far.
+        key = (getattr(report, "worker_id", ""), report.nodeid, found[0]["attempt"])
+        for data in found[self._taken.get(key, 0) :]:
+            self.take(from_dict(data))
+        self._taken[key] = len(found)
+
+    def take(self, result: CheckResult) -> None:
+        """Keeps a result of this session, in memory and in the run's folder."""
+        self.results.append(result)
+        try:
+            if len(self.results) == 1:
+                self._begin_run()
+            self.run.write_result(result)
+        except OSError as error:
+            self.not_kept = str(error)
 
     def _begin_run(self) -> None:
         write_retention(self.settings.state_path, self.settings.keep_runs - 1, current=self.run)
@@ -224,7 +243,9 @@ class SeedpinSession:
 
     def latest(self) -> list[CheckResult]:
         """The last record of each check, in an order that does not depend on workers."""
-        found = {result.id: result for result in self.results}
+        from seedpin.run.attempts import last_of_each
+
+        found = last_of_each(self.results)
         return [found[key] for key in sorted(found)]
 
     @pytest.hookimpl(tryfirst=True)

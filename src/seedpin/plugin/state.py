@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seedpin.config import Config
     from seedpin.errors import SeedpinError
     from seedpin.goldens.store import StagedGolden
@@ -48,6 +50,14 @@ class ItemState:
     window: tuple[int, int] = (0, 0)
     probed: set[int] = field(default_factory=set)
     told: int = 0
+    sent: int = 0
+    keep: Callable[[CheckResult], None] | None = None
+
+    def add(self, result: CheckResult) -> None:
+        """Every result of a check comes in here; ``keep`` puts it where a crash does not reach."""
+        self.results.append(result)
+        if self.keep is not None:
+            self.keep(result)
 
     def failing(self) -> list[CheckResult]:
         """Checks that did not pass and that no report has told yet."""
@@ -71,4 +81,5 @@ RUN: pytest.StashKey[Run] = pytest.StashKey()
 ITEM: pytest.StashKey[ItemState] = pytest.StashKey()
 AGAINST: pytest.StashKey[Against] = pytest.StashKey()
 REFUSED: pytest.StashKey[SeedpinError] = pytest.StashKey()
-EARLIER: pytest.StashKey[dict[str, CheckResult]] = pytest.StashKey()
+EARLIER: pytest.StashKey[dict[str, list[CheckResult]]] = pytest.StashKey()
+"""By its id, what each earlier attempt of a check came to in this process; none is forgotten."""

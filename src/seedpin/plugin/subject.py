@@ -61,7 +61,7 @@ class ClipSubject:
         self.digest = clip_digest(self.frame_digests)
         self.value_range: tuple[float, float] | None = self.clip.value_range
         self.source = self.clip.source
-        self.devices = frozenset(_devices([obj]))
+        self.devices = devices_of(obj)
 
     def encode(self) -> tuple[str, bytes]:
         return encode(self.clip)
@@ -100,7 +100,7 @@ class TensorSubject:
         digests = [_tensor_digest(name, self.tensors[name]) for name in names]
         self.frame_digests = tuple(digests)
         self.digest = clip_digest(self.frame_digests)
-        self.devices = frozenset(_devices([obj, *self.tensors.values()]))
+        self.devices = devices_of(obj, *self.tensors.values())
 
     def encode(self) -> tuple[str, bytes]:
         return "safetensors", encode_tensors(self.tensors)
@@ -178,7 +178,7 @@ def _tensor_digest(name: str, tensor: torch.Tensor) -> str:
     return f"sha256:{hashlib.sha256(head + values.encode()).hexdigest()}"
 
 
-def _devices(objects: list[Any]) -> set[str]:
+def devices_of(*objects: Any) -> frozenset[str]:
     """Accelerators that the objects themselves, or their direct items, lie on."""
     found = set()
     for obj in objects:
@@ -188,4 +188,4 @@ def _devices(objects: list[Any]) -> set[str]:
             kind = getattr(device, "type", "cpu")
             if isinstance(kind, str) and kind not in ("cpu", "meta"):
                 found.add(str(device))
-    return found
+    return frozenset(found)

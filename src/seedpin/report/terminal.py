@@ -92,7 +92,8 @@ def format_failure(
         lines.append(
             f"  attempt {result.attempt} obtained the same bits as attempt {earlier.attempt}: it is real."
         )
-    place = f"{golden_dir}/{result.golden}{' (none)' if result.verdict == 'missing' else ''}"
+    absent = result.verdict == "missing" or (result.verdict == "invalid" and result.manifest_digest is None)
+    place = f"{golden_dir}/{result.golden}{' (none)' if absent else ''}"
     lines.append(f"  {f'at {reference}:' if reference else 'golden:  '} {place}")
     if result.obtained is not None:
         lines.append(f"  obtained: {run_folder}/{result.obtained}")
@@ -108,6 +109,10 @@ def _next_step(result: CheckResult) -> str:
         return "find what is random; goldens need a model that repeats under its pin"
     if result.verdict == "environment-changed":
         return f"to see whether code or environment did it: pytest {test} --golden-attribute"
+    if result.verdict == "invalid":
+        return "hand in what the check can read; the error at the call says more"
+    if result.verdict == "unchecked":
+        return f"check it, or if it is not meant to be checked any more: seedpin prune --test {test}"
     if result.verdict == "missing":
         return f"look at the obtained clip, then: pytest {test} --update-golden"
     return f'if this is meant: pytest {test} --update-golden --golden-reason "why"'

@@ -105,13 +105,18 @@ class Run:
 
     def results(self) -> Iterator[CheckResult]:
         """The records in order; a last line cut by a crash is left out."""
-        from seedpin.run.result import from_dict
+        return read_results(self.results_path)
 
-        for data in _lines(self.results_path):
-            try:
-                yield from_dict(data)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue
+
+def read_results(path: Path) -> Iterator[CheckResult]:
+    """The records of a file in order; what is none is left out."""
+    from seedpin.run.result import from_dict
+
+    for data in _lines(path):
+        try:
+            yield from_dict(data)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
 
 
 def _lines(path: Path) -> Iterator[Any]:
@@ -128,11 +133,10 @@ def _lines(path: Path) -> Iterator[Any]:
 
 
 def latest_results(run: Run) -> list[CheckResult]:
-    """The last record of each check of a run, in the order of their first appearance."""
-    found: dict[str, CheckResult] = {}
-    for result in run.results():
-        found[result.id] = result
-    return list(found.values())
+    """The record that counts of each check of a run, in the order of their first appearance."""
+    from seedpin.run.attempts import last_of_each
+
+    return list(last_of_each(run.results()).values())
 
 
 def runs(state: Path) -> list[Run]:

@@ -1,0 +1,97 @@
+"""Every attempt of every test of a session counts, across workers and their crashes.
+
+A plugin for reruns may run a test again in the same process or, after a crash, in another one, and reports of
+an attempt may be left out or lost with their process. So a worker puts each result into a file as soon as it
+is there; the controller holds them all against each other once the session is at its end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seedpin.plugin.session import SeedpinSession
+    from seedpin.run.result import CheckResult
+
+FOLDER = "attempts"
+
+
+class Attempts:
+    """Registered once per process. ``keep`` is for a worker's results, None elsewhere."""
+
+    def __init__(self, session: SeedpinSession) -> None:
+        self._session = session
+        self._made: dict[str, int] = {}
+        self._blocks: list[str] = []
+        self.keep: Callable[[CheckResult], None] | None = self._write if session.is_worker else None
+
+    def number(self, item: pytest.Item) -> int:
+        """Which attempt of ``item`` begins now; other processes' count where the plugin for reruns tells."""
+        self._made[item.nodeid] = self._made.get(item.nodeid, 0) + 1
+        return max(self._made[item.nodeid], int(getattr(item, "execution_count", 1)))
+
+    def _write(self, result: CheckResult) -> None:
+        worker = self._session.config.workerinput["workerid"]  # type: ignore[attr-defined]  # xdist's
+        path = self._session.run.path / FOLDER / f"{worker}.jsonl"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(result.as_dict(), allow_nan=False) + "\n")
+        except OSError as error:
+            self._session.not_kept = str(error)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Adds what was lost with its process, and a verdict for attempts that do not agree."""
+        if self._session.is_worker:
+            return
+        for result in self._lost():
+            self._session.take(result)
+        if not self._session.results:
+            return
+        from seedpin.report.terminal import format_failure
+        from seedpin.run.attempts import judged
+
+        settings = self._session.settings
+        for result in judged(self._session.results):
+            message = format_failure(
+                result,
+                golden_dir=settings.golden_dir,
+                run_folder=settings.shown(self._session.run.path),
+            )
+            self._session.take(dataclasses.replace(result, message=message))
+            self._blocks.append(message)
+        if self._blocks and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self._blocks:
+            return
+        terminalreporter.section("attempts that do not agree", sep="=", red=True)
+        terminalreporter.write_line("\n\n".join(self._blocks))
+
+    def _lost(self) -> list[CheckResult]:
+        """Results in the workers' files that no report brought here."""
+        folder = self._session.run.path / FOLDER
+        if not folder.is_dir():
+            return []
+        from seedpin.run.ledger import read_results
+
+        known = {(result.id, result.attempt) for result in self._session.results}
+        found = [
+            dataclasses.replace(result, written="refused") if result.written == "staged" else result
+            for path in sorted(Path(folder).glob("*.jsonl"))
+            for result in read_results(path)
+            if (result.id, result.attempt) not in known
+        ]
+        shutil.rmtree(folder, ignore_errors=True)
+        return found

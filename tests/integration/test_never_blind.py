@@ -1,0 +1,201 @@
+"""What a check met is never lost: errors that are swallowed, retries in any process."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from support.project import Project
+
+TEST = """
+import contextlib
+
+import numpy as np
+import pytest
+import torch
+from model import generate
+
+
+class Model:
+    def __init__(self, result, draws):
+        self.result, self.draws = result, draws
+
+    def __call__(self):
+        torch.rand(self.draws)
+        return self.result
+
+
+@pytest.mark.seed(7)
+def test_ball(seeded_model, golden_video, golden_tensors):
+    clip = seeded_model(generate)(frames=4)
+    {body}
+"""
+GOOD = "golden_video.check(clip, fps=8)"
+SWALLOWED = """with contextlib.suppress(Exception):
+        {check}
+    {after}"""
+
+
+def records(project: Project) -> list[dict[str, Any]]:
+    """All records of the last run."""
+    run = max((project.root / ".seedpin" / "runs").iterdir())
+    return [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+
+
+BROKEN = [
+    (
+        "golden_video.check(np.where(clip < 60, np.nan, clip / 255), fps=8)",
+        "NaN",
+        "dtype: uint8 in the golden",
+    ),
+    ("golden_video.check(None, fps=8)", "None", "Handed in: None."),
+    ("golden_video.check([], fps=8)", "an empty list", "frames 4, height 24, width 24."),
+    (
+        "golden_video.check(np.zeros((4, 3, 3, 3), 'uint8'), fps=8)",
+        "(4, 3, 3, 3)",
+        "Handed in: numpy.ndarray",
+    ),
+    ("golden_video.check(np.stack([clip, clip]), fps=8)", "2", "Handed in: numpy.ndarray of shape (2, 4, 24"),
+    ("golden_video.check(clip / 127, fps=8)", "[0, 1]", "Handed in: numpy.ndarray of shape (4, 24, 24, 3)"),
+    ("golden_video.check(clip, fps=8, name='')", "the name of a check", "golden:"),
+    ("golden_video.check(clip, fps=8, tolerance={'psnr': 0})", "psnr", "golden:"),
+    ("golden_video.check(clip, fps=8, tolerence={'psnr': 50})", "tolerence", "golden:"),
+    ("golden_video.check(clip, fps=-1)", "fps=-1", "golden:"),
+    ("golden_tensors.check({'a': torch.tensor([float('nan')])})", "tensor 'a' holds 1 NaN", "(none)"),
+]
+
+
+@pytest.mark.parametrize(("check", "what", "facts"), BROKEN, ids=[case[0] for case in BROKEN])
+def test_an_error_that_the_test_swallows_fails_it(
+    project: Project, check: str, what: str, facts: str
+) -> None:
+    """Whatever a check raises is recorded as invalid, with what it would have met, and fails its test."""
+    project.write({"test_ball.py": TEST.format(body=GOOD)})
+    before = project.mint()
+    body = SWALLOWED.format(check=check, after="assert True")
+    project.write({"test_ball.py": TEST.format(body=body)})
+    result = project.pytest()
+    result.assert_outcomes(failed=1)
+    told = result.stdout.str()
+    head = "golden_tensors" if "tensors" in check else "golden_video"
+    assert f"{head}: INVALID  test_ball.py::test_ball " in told
+    assert what in told
+    assert facts in told
+    assert "more: seedpin explain invalid" in told
+    (record,) = records(project)
+    assert (record["verdict"], record["obtained"]) == ("invalid", None)
+    assert record["location"].startswith("test_ball.py:")
+    project.pytest("--update-golden=all").assert_outcomes(failed=1)
+    assert project.golden_files() == before
+
+
+def test_a_good_check_after_an_invalid_one_hides_nothing(project: Project) -> None:
+    """A retry within the test is compared too, and the test fails for the first call."""
+    project.write({"test_ball.py": TEST.format(body=GOOD)})
+    before = project.mint()
+    body = SWALLOWED.format(check="golden_video.check(None, fps=8)", after=GOOD)
+    project.write({"test_ball.py": TEST.format(body=body)})
+    result = project.pytest()
+    result.assert_outcomes(failed=1)
+    assert [record["verdict"] for record in records(project)] == ["invalid", "identical"]
+    assert "1 check(s): 1 invalid" in result.stdout.str()
+    project.pytest("--update-golden").assert_outcomes(failed=1)
+    assert project.golden_files() == before
+
+
+def test_an_invalid_check_has_a_place(project: Project) -> None:
+    """A trace tells where a call that gave no clip parted from the golden's."""
+    body = "golden_video.check(seeded_model(Model({}))(), fps=8)"
+    project.write({"test_ball.py": TEST.format(body=body.format("clip, 3"))})
+    project.mint()
+    project.write({"test_ball.py": TEST.format(body=body.format("[], 4"))})
+    result = project.pytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["E *EmptyClipError: an empty list: there are no frames", "golden_video: INVALID *", "  where: *"]
+    )
+
+
+RETRIED = """
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model import generate
+
+COUNT = Path("count")
+
+
+@pytest.mark.seed(7)
+def test_ball(seeded_model, golden_video):
+    number = len(COUNT.read_text()) if COUNT.exists() else 0
+    COUNT.write_text("x" * (number + 1))
+    what = {plan!r}[number]
+    clip = seeded_model(generate)(frames=4)
+    if what == "nan":
+        golden_video.check(np.full(clip.shape, np.nan, "float32"), fps=8)
+    if "b" in what:
+        clip = clip ^ 1
+    golden_video.check(clip, fps=8)
+    if "crash" in what:
+        os._exit(3)
+    assert "fail" not in what
+"""
+
+
+def retried(
+    project: Project, plan: list[str], *arguments: str, workers: int | None = None
+) -> pytest.RunResult:
+    (project.root / "count").unlink(missing_ok=True)
+    project.write({"test_ball.py": RETRIED.format(plan=plan)})
+    reruns = ("--reruns", str(len(plan) - 1))
+    return project.pytest(*reruns, "-p", "no:randomly", *arguments, workers=workers)
+
+
+@pytest.mark.parametrize(
+    "plan", [["b", "a"], ["a fail", "b", "a"], ["nan", "a"], ["a fail", "b fail", "a"]], ids=" then ".join
+)
+@pytest.mark.parametrize("workers", [None, 1])
+def test_rule_8_no_sequence_of_attempts_turns_green(
+    project: Project, plan: list[str], workers: int | None
+) -> None:
+    """The last attempt agrees with the golden, one before did not: unstable, and every attempt is kept."""
+    project.mint()
+    result = retried(project, plan, workers=workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "golden_video: UNSTABLE" in result.stdout.str()
+    found = records(project)
+    assert sorted({record["attempt"] for record in found}) == list(range(1, len(plan) + 1))
+    assert found[-1]["verdict"] == "unstable"
+
+
+def test_rule_8_equal_attempts_stay_green(project: Project) -> None:
+    """A test that fails for another reason and obtains the same bits again may pass its retry."""
+    project.mint()
+    assert retried(project, ["a fail", "a"]).ret == 0
+
+
+@pytest.mark.parametrize("plan", [["b", "crash", "a"], ["b crash", "a"]], ids=" then ".join)
+def test_rule_8_holds_across_a_crash(project: Project, plan: list[str]) -> None:
+    """What an attempt obtained before its process crashed counts against what another worker obtains."""
+    project.mint()
+    result = retried(project, plan, workers=1)
+    text = result.stdout.str()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED, text
+    assert "attempts that do not agree" in text
+    assert "golden_video: UNSTABLE" in text
+    assert [record["verdict"] for record in records(project)][-1] == "unstable"
+    assert {record["attempt"] for record in records(project) if record["verdict"] == "changed"} == {1}
+
+
+@pytest.mark.parametrize(
+    "plan", [["b fail", "a"], ["a fail", "b fail", "a"], ["nan", "a"]], ids=" then ".join
+)
+def test_rule_8_no_golden_is_born_of_attempts_that_differ(project: Project, plan: list[str]) -> None:
+    """An update writes nothing where an attempt before the last obtained something else."""
+    result = retried(project, plan, "--update-golden")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert not project.golden_files()
