@@ -9,6 +9,7 @@ import click
 
 from seedpin import __version__
 from seedpin.cli._shared import find_project, print_json, project_options
+from seedpin.environment.measured import things_in_words
 from seedpin.errors import UsageError
 from seedpin.report.terminal import format_metrics, verdict_words
 from seedpin.run.ledger import Run
@@ -74,7 +75,7 @@ def _print(name: str, record: CheckResult) -> None:
     lines += [f"worst: {format_metrics(record.metrics)}"] if record.metrics else []
     lines += [f"looks like: {hint}" for hint in record.hints]
     moved = [str(change["key"]) for change in record.environment_changes if change["moves_bits"]]
-    lines += [f"environment: {', '.join(moved)} differ"] if moved else []
+    lines += [f"environment: {things_in_words(moved)} differ"] if moved else []
     for line in lines:
         click.echo(f"  {line}")
 

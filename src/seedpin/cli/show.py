@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from seedpin.cli._shared import age_words, find_project, project_options, size_words
+from seedpin.environment.measured import family_of, is_measured
 from seedpin.errors import UsageError
 from seedpin.goldens.inventory import Entry, Inventory, walk_goldens
 from seedpin.report.terminal import short_digest
@@ -84,7 +85,10 @@ def _print(entry: Entry, root: Path) -> None:
         ("known bad", f"{short_digest(one['digest'])}  {one.get('reason', '')}") for one in manifest.known_bad
     ]
     moving = manifest.environment.get("moves_bits") or {}
-    lines += [("environment", "  ".join(f"{key} {moving[key]}" for key in sorted(moving)))] if moving else []
+    named = [key for key in sorted(moving) if not is_measured(key)]
+    lines += [("environment", "  ".join(f"{key} {moving[key]}" for key in named))] if named else []
+    families = {family_of(key) for key in moving if is_measured(key)}
+    lines += [("canary", f"{len(families)} measured operations; seedpin env --golden FILE compares them here")]
     for key, value in lines:
         if value:
             click.echo(f"  {key:<13} {value}")

@@ -11,7 +11,8 @@ from seedpin.compare.metrics import ClipMetrics
 from seedpin.compare.tensors import TensorMetrics
 from seedpin.compare.tolerance import Margin, Tolerance, check_limits
 from seedpin.config import DEFAULT_SEED
-from seedpin.environment.fingerprint import Change, Environment, difference
+from seedpin.environment.fingerprint import Change, Environment, difference, measured_in_both
+from seedpin.environment.measured import families_in_words, is_measured
 
 SAME_ENVIRONMENT = "same environment"
 OTHER_ENVIRONMENT = "other environment"
@@ -79,7 +80,8 @@ class Decision:
 
     ``tier`` is "same environment", "other environment" or "other class", empty where it did not matter.
     ``tolerance`` is the one that was held against the metrics, if any; ``reasons`` are short sentences;
-    ``changes`` lists every difference of the environments, informative ones too.
+    ``changes`` lists every difference of the environments, informative ones too; ``measured`` is how many
+    operations were run and hashed on both sides and compute the same bits, None where none was.
     """
 
     verdict: Verdict
@@ -88,6 +90,7 @@ class Decision:
     margins: tuple[Margin, ...] = ()
     reasons: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    measured: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -153,6 +156,8 @@ def decide(
 ) -> Decision:
     """The verdict for ``obtained`` against ``golden`` (None: there is none for this class).
 
+    The environment is what versions, settings and measured operations say, as far as both sides hold them.
+
     ``metrics`` are needed only where facts are equal and the digest is not an accepted one; without them no
     tolerance can hold. ``tolerance`` is the declared one for this class; ``fallback`` that of a declared
     fallback, used where the golden is another class's. Without ``fallback_declared`` (or a ``fallback``)
@@ -172,17 +177,18 @@ def decide(
         ),
     )
     changes = difference(golden.environment, obtained.environment)
+    measured = measured_in_both(golden.environment, obtained.environment)
     if facts:
         if golden.seed == 0 and obtained.seed == DEFAULT_SEED:
             facts += (_FORMER_DEFAULT,)
-        return Decision(Verdict.INCOMPARABLE, reasons=facts, changes=changes)
+        return Decision(Verdict.INCOMPARABLE, reasons=facts, changes=changes, measured=measured)
     moved = tuple(change for change in changes if change.moves_bits)
     tier = (OTHER_ENVIRONMENT if moved else SAME_ENVIRONMENT) if same_class else OTHER_CLASS
 
     if obtained.digest in golden.known_bad:
         note = golden.known_bad[obtained.digest]
         said = f"These exact bits are known to be bad{f': {note}' if note else '.'}"
-        return Decision(Verdict.CHANGED, tier=tier, reasons=(said,), changes=changes)
+        return Decision(Verdict.CHANGED, tier=tier, reasons=(said,), changes=changes, measured=measured)
     if obtained.digest in golden.accepted:
         return Decision(Verdict.IDENTICAL, tier=tier, changes=changes)
 
@@ -194,7 +200,7 @@ def decide(
     margins = check_limits(applicable, metrics) if applicable is not None and metrics is not None else ()
     if margins and all(margin.ok for margin in margins):
         said = f"The worst values are within the tolerance for the {_called(tier)}."
-        return Decision(Verdict.WITHIN_TOLERANCE, tier, applicable, margins, (said,), changes)
+        return Decision(Verdict.WITHIN_TOLERANCE, tier, applicable, margins, (said,), changes, measured)
 
     broken = [_sentence(margin) for margin in margins if not margin.ok]
     if broken:
@@ -205,9 +211,9 @@ def decide(
         count, total = len(metrics.differing), len(metrics.ssim)
         reasons.append(f"{count} of {total} frames differ, the first is frame {metrics.first_differing}.")
     if tier == SAME_ENVIRONMENT:
-        return Decision(Verdict.CHANGED, tier, applicable, margins, tuple(reasons), changes)
-    reasons.append(_environment_sentence(golden, obtained, moved, same_class))
-    return Decision(Verdict.ENVIRONMENT_CHANGED, tier, applicable, margins, tuple(reasons), changes)
+        return Decision(Verdict.CHANGED, tier, applicable, margins, tuple(reasons), changes, measured)
+    reasons.append(_environment_sentence(golden, obtained, moved, measured))
+    return Decision(Verdict.ENVIRONMENT_CHANGED, tier, applicable, margins, tuple(reasons), changes, measured)
 
 
 def _called(tier: str) -> str:
@@ -228,10 +234,29 @@ def _sentence(margin: Margin) -> str:
 
 
 def _environment_sentence(
-    golden: Reference, obtained: Side, moved: tuple[Change, ...], same_class: bool
+    golden: Reference, obtained: Side, moved: tuple[Change, ...], measured: int | None
 ) -> str:
-    if not same_class:
+    """What differs around the code: the class, or versions and settings, or what operations compute."""
+    if golden.device_class != obtained.device_class:
         classes = f"the golden is of {golden.device_class}, this is {obtained.device_class}"
         return f"The device classes differ ({classes}): the code cannot be judged."
-    keys = ", ".join(change.key for change in moved)
-    return f"The environment differs in {keys}: the code cannot be judged."
+    keys = ", ".join(change.key for change in moved if not is_measured(change.key))
+    parted = [change.key for change in moved if is_measured(change.key)]
+    if not parted:
+        said = f"The environment differs in {keys}: the code cannot be judged."
+        if not measured:
+            return said
+        # No proof: a model may call what was not measured, or in shapes that take another kernel.
+        same = f"the {measured} measured operations compute the same bits on both sides"
+        return f"{said} But {same}: it weighs for a change of the code, and proves no more."
+    verb = "computes" if len(parted) == 1 else "compute"
+    what = f"{families_in_words(parted)} {verb} other bits on this machine{_cpus(golden, obtained)}"
+    if keys:
+        return f"The environment differs in {keys}, and {what}: the code cannot be judged."
+    return f"Versions and settings agree, but {what}: the code cannot be judged."
+
+
+def _cpus(golden: Reference, obtained: Side) -> str:
+    """The models of CPU, where they differ."""
+    old, new = golden.environment.get("cpu_model"), obtained.environment.get("cpu_model")
+    return "" if old == new or not old or not new else f" ({new} here, {old} there)"

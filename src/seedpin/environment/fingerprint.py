@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from seedpin.environment import settings, versions
 from seedpin.environment.cpu import read_cpu
 from seedpin.environment.device import DeviceClass
+from seedpin.environment.measured import agreeing, in_words, is_measured, same_version
 
 NOT_RECORDED = "not recorded"
 
@@ -119,8 +120,8 @@ def _versions(kind: str) -> Mapping[str, tuple[str, bool]]:
         "python": (platform.python_version(), False),
         "torch": (str(torch.__version__), True),
     }
-    moving = versions.PACKAGES + (versions.ACCELERATOR_PACKAGES if kind != "cpu" else ())
-    found |= {name: (versions.package_version(name), True) for name in moving}
+    moving = versions.PACKAGES | (versions.ACCELERATOR_PACKAGES if kind != "cpu" else {})
+    found |= {key: (versions.first_version(*names), True) for key, names in moving.items()}
     found |= {name: (versions.package_version(name), False) for name in versions.INFORMATIVE_PACKAGES}
     if kind == "cpu":
         found["cpu_count"] = (str(os.cpu_count()), False)
@@ -137,13 +138,16 @@ def difference(golden: Environment, here: Environment) -> tuple[Change, ...]:
     """What differs, keys that can move bits first, each group in the order of its keys.
 
     A key that only one side has says nothing about the other (another seedpin wrote it, or a package was
-    added to the configuration), so it is listed as informative: it can never excuse a change.
+    added to the configuration), so it is listed as informative: it can never excuse a change. Operations are
+    compared where both sides measured them, in the same way; others are not listed.
     """
     old = {entry.key: entry for entry in golden.entries}
     new = {entry.key: entry for entry in here.entries}
     changes = []
     for key in old.keys() | new.keys():
         before, after = old.get(key), new.get(key)
+        if is_measured(key) and not (before and after and same_version(before.value, after.value)):
+            continue
         if before is None or after is None:
             changes.append(
                 Change(key, before.value if before else None, after.value if after else None, False)
@@ -153,13 +157,18 @@ def difference(golden: Environment, here: Environment) -> tuple[Change, ...]:
     return tuple(sorted(changes, key=lambda change: (not change.moves_bits, change.key)))
 
 
+def measured_in_both(golden: Environment, here: Environment) -> int | None:
+    """How many measured operations compute the same bits on both sides; None where none was compared."""
+    return agreeing(*({entry.key: entry.value for entry in side.entries} for side in (golden, here)))
+
+
 def format_difference(changes: Sequence[Change]) -> str:
     """A short aligned table; what cannot move bits is in brackets. Empty for no change."""
     if not changes:
         return ""
     rows = [("", "golden", "here")]
     for change in changes:
-        key = change.key if change.moves_bits else f"({change.key})"
+        key = in_words(change.key) if change.moves_bits else f"({change.key})"
         rows.append((key, change.golden or NOT_RECORDED, change.here or NOT_RECORDED))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows)

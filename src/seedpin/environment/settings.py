@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 Found = dict[str, tuple[str, bool]]
@@ -24,26 +25,47 @@ _CPU_VARIABLES = (
     "ONEDNN_MAX_CPU_ISA",
     "OPENBLAS_CORETYPE",
 )
+_ANY_VARIABLES = ("DIFFUSERS_ATTN_BACKEND", "XLA_FLAGS")
 _CUDA_VARIABLES = (
+    "CUBLASLT_WORKSPACE_SIZE",
     "CUBLAS_WORKSPACE_CONFIG",
     "DISABLE_ADDMM_CUDA_LT",
     "NVIDIA_TF32_OVERRIDE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
 )
-_INDUCTOR_FLAGS = ("deterministic", "emulate_precision_casts", "fallback_random", "freezing", "max_autotune")
+# Families with members of all sorts, some of them new in each release: one key holds all that are set.
+_FAMILIES = {"NCCL_": ("cuda",), "PYTORCH_MPS_": ("mps",), "PYTORCH_TUNABLEOP_": ("cuda",)}
+_ONLY_WORDS = ("DEBUG", "LOG", "TRACE", "VERBOSE", "WARN")  # members that say more, and compute the same
+
+_INDUCTOR_FLAGS = (
+    *("batch_invariant", "deterministic", "emulate_precision_casts", "emulate_precision_casts_on_saved_tensors"),
+    *("fallback_random", "freezing", "max_autotune", "use_fast_math"),
+    *("eager_numerics.disable_ftz", "eager_numerics.division_rounding"),
+    "eager_numerics.use_pytorch_libdevice",
+)
 
 
 def variables(kind: str, environ: Mapping[str, str] = os.environ) -> Found:
     """Environment variables that the libraries read, with the value ``unset`` where they are not set."""
     found: Found = {}
-    for name in _CPU_VARIABLES + (_CUDA_VARIABLES if kind == "cuda" else ()):
+    for name in _ANY_VARIABLES + _CPU_VARIABLES + (_CUDA_VARIABLES if kind == "cuda" else ()):
         value = environ.get(name)
         if name == "ONEDNN_MAX_CPU_ISA":
             value = value or environ.get("DNNL_MAX_CPU_ISA")
         found[name] = (value or UNSET, True)
+    for prefix, kinds in _FAMILIES.items():
+        if kind in kinds:
+            found[f"{prefix}*"] = (_members(prefix, environ), True)
     # tox and others set a new one per run, so it would excuse every change; it is shown, no more.
     found["PYTHONHASHSEED"] = (environ.get("PYTHONHASHSEED") or UNSET, False)
     return found
+
+
+def _members(prefix: str, environ: Mapping[str, str]) -> str:
+    """All that are set, ``NAME=value`` without the prefix, so that each side has the key."""
+    found = {name.removeprefix(prefix): environ[name] for name in environ if name.startswith(prefix)}
+    moving = (name for name in sorted(found) if not any(word in name.split("_") for word in _ONLY_WORDS))
+    return " ".join(f"{name}={found[name]}" for name in moving) or UNSET
 
 
 def torch_settings(kind: str) -> Found:
@@ -58,11 +80,15 @@ def torch_settings(kind: str) -> Found:
         "default_dtype": (str(torch.get_default_dtype()).removeprefix("torch."), True),
         "deterministic": (deterministic, True),
         "interop_threads": (str(torch.get_num_interop_threads()), False),
+        "mha_fastpath": (_call(getattr(torch.backends, "mha", None), "get_fastpath_enabled"), True),
+        "opt_einsum": (_opt_einsum(), True),
         "sdpa": (_sdpa(kind), True),
+        "sdpa_priority": (_sdpa_priority(), True),
         "threads": (str(torch.get_num_threads()), kind == "cpu"),
     }
     if kind == "cpu":
         found["matmul_precision"] = (_precision("mkldnn", "matmul"), True)
+        found["nnpack_enabled"] = (_call(torch._C, "_get_nnpack_enabled"), True)
         found["onednn_enabled"] = (_read(torch.backends.mkldnn, "enabled"), True)
     if kind == "cuda":
         cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
@@ -75,6 +101,13 @@ def torch_settings(kind: str) -> Found:
             "bf16_reduction": (_read(matmul, "allow_bf16_reduced_precision_reduction"), True),
             "fp16_reduction": (_read(matmul, "allow_fp16_reduced_precision_reduction"), True),
             "blas_library": (_call(torch.backends.cuda, "preferred_blas_library"), True),
+            "linalg_library": (_call(torch.backends.cuda, "preferred_linalg_library"), True),
+            "tunableop": (_tunableop(), True),
+        }
+        # Also where the build is not for ROCm, so that both sides have the keys.
+        found |= {
+            "miopen_immediate": (_read(getattr(torch.backends, "miopen", None), "immediate"), True),
+            "rocm_fa_library": (_call(torch.backends.cuda, "preferred_rocm_fa_library"), True),
         }
     return found | _inductor()
 
@@ -86,6 +119,35 @@ def _sdpa(kind: str) -> str:
     names = ("flash", "math") if kind == "cpu" else ("cudnn", "flash", "math", "mem_efficient")
     readers = {name: getattr(torch.backends.cuda, f"{name}_sdp_enabled", None) for name in names}
     return " ".join(name for name, read in readers.items() if read is not None and read()) or "none"
+
+
+def _sdpa_priority() -> str:
+    """The order in which torch tries the attention back ends (torch 2.7 and later)."""
+    import torch
+
+    read = getattr(torch._C, "_get_sdp_priority_order", None)
+    if read is None:
+        return "unknown"
+    names = {int(value): name.lower() for name, value in torch._C._SDPBackend.__members__.items()}
+    return " ".join(names.get(int(one), str(one)).removesuffix("_attention") for one in read())
+
+
+def _opt_einsum() -> str:
+    """How torch.einsum orders its products: by which strategy, or from left to right."""
+    import torch
+
+    module = getattr(torch.backends, "opt_einsum", None)
+    return _read(module, "strategy") if _read(module, "enabled") == "True" else "left to right"
+
+
+def _tunableop() -> str:
+    """``off``, ``on`` (products chosen by what was timed before), or ``tuning`` (timed now)."""
+    import torch
+
+    module = getattr(torch.cuda, "tunable", None)
+    if _call(module, "is_enabled") != "True":
+        return "off"
+    return "tuning" if _call(module, "tuning_is_enabled") == "True" else "on"
 
 
 def _precision(backend: str, op: str) -> str:
@@ -114,14 +176,14 @@ def _inductor() -> Found:
     config = sys.modules.get("torch._inductor.config")
     if config is None:
         return {}
-    flags = {f"inductor_{name}": _read(config, name) for name in _INDUCTOR_FLAGS}
+    flags = {f"inductor_{name.rpartition('.')[2]}": _read(config, name) for name in _INDUCTOR_FLAGS}
     return {key: (value, True) for key, value in flags.items() if value != "unknown"}
 
 
 def _read(owner: Any, name: str) -> str:
     """An attribute as text; ``unknown`` where it is absent or cannot be read."""
     try:
-        return str(getattr(owner, name))
+        return str(attrgetter(name)(owner))
     except (AttributeError, RuntimeError, AssertionError):
         return "unknown"
 

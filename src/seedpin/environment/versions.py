@@ -5,15 +5,42 @@ from __future__ import annotations
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 
 ABSENT = "not installed"
 
-# Distribution names. The second group matters on accelerators only.
-PACKAGES = ("diffusers", "numpy", "pillow", "tokenizers", "torchvision", "transformers")
-ACCELERATOR_PACKAGES = ("flash-attn", "triton", "xformers")
+# Key to the distributions that provide it: the first that is installed counts. The second group matters on
+# accelerators only.
+PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        name: (name,)
+        for name in (
+            *("bitsandbytes", "diffusers", "jax", "kernels", "numpy", "peft", "pillow", "tokenizers"),
+            *("torchao", "torchvision", "transformers"),
+        )
+    }
+)
+ACCELERATOR_PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        name: (name,)
+        for name in (
+            *("apache-tvm-ffi", "flash-attn", "flash-attn-4", "flash-attn-3", "nvidia-cutlass-dsl"),
+            *("quack-kernels", "sageattention", "triton", "xformers"),
+        )
+    }
+    | {
+        "flashinfer": ("flashinfer-python", "flashinfer"),
+        "nvidia-cublas": ("nvidia-cublas", "nvidia-cublas-cu13", "nvidia-cublas-cu12", "nvidia-cublas-cu11"),
+        "transformer-engine": (
+            *("transformer-engine", "transformer-engine-cu13", "transformer-engine-cu12"),
+            "transformer-engine-torch",
+        ),
+    }
+)
 INFORMATIVE_PACKAGES = ("accelerate", "safetensors", "scikit-image")
 
 
@@ -24,6 +51,15 @@ def package_version(distribution: str) -> str:
         return str(metadata.version(distribution)) or ABSENT
     except (metadata.PackageNotFoundError, KeyError, TypeError):  # the latter two: broken metadata
         return ABSENT
+
+
+def first_version(*distributions: str) -> str:
+    """The version of the first of ``distributions`` that is installed, or :data:`ABSENT`.
+
+    A library comes under another name for each CUDA release, so the key must not hold it.
+    """
+    found = (package_version(name) for name in distributions)
+    return next((version for version in found if version != ABSENT), ABSENT)
 
 
 def parse_build(text: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ from seedpin.errors import (
     SuspiciousClipWarning,
 )
 from seedpin.goldens.store import Golden, digest_or_none
+from seedpin.plugin.circumstances import with_measurements
 from seedpin.plugin.evidence import divergence, instability, neighbours
 from seedpin.plugin.exhibit import Exhibit
 from seedpin.plugin.state import EARLIER
@@ -67,6 +68,24 @@ class Case(Exhibit):
         *,
         fallback: Tolerance | None = None,
         fallback_declared: bool = False,
+    ) -> CheckResult:
+        if self._needs_a_reason(golden):
+            measured = dataclasses.replace(self, here=with_measurements(self.here))
+            return measured._judged(golden, broken, fallback, fallback_declared)
+        return self._judged(golden, broken, fallback, fallback_declared)
+
+    def _needs_a_reason(self, golden: Golden | None) -> bool:
+        """Whether the environment is to be measured: bits differ, or the golden may be written."""
+        if golden is None or self.desk.update.mode == "all":
+            return True
+        return self.subject.digest not in golden.manifest.accepted_digests()
+
+    def _judged(
+        self,
+        golden: Golden | None,
+        broken: DamagedGoldenError | NewerFormatError | None,
+        fallback: Tolerance | None,
+        fallback_declared: bool,
     ) -> CheckResult:
         metrics: Any = None
         hints: tuple[str, ...] = ()
@@ -236,6 +255,7 @@ class Case(Exhibit):
             margins=tuple(margin.as_dict() for margin in decision.margins),
             environment=here.environment.as_dict(),
             environment_changes=tuple(change.as_dict() for change in decision.changes),
+            measured=decision.measured,
             reasons=decision.reasons,
             hints=(*hints, *neighbours(self)),
             divergence=None if parted is None else parted.as_dict(),

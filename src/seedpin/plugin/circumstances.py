@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from seedpin.config import Config
+from seedpin.environment.canary import with_canary
 from seedpin.environment.device import DeviceClass, device_class, named_class
 from seedpin.environment.fingerprint import Environment, capture_environment
 from seedpin.errors import DeviceUnavailableError, UnpinnedClipWarning, UsageError
@@ -20,7 +21,10 @@ from seedpin.plugin.state import UPDATE, ItemState, Update
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Seed, level and profile are None where nothing was pinned."""
+    """Seed, level and profile are None where nothing was pinned.
+
+    ``environment`` holds no canary: see :func:`with_measurements`.
+    """
 
     seed: int | None
     level: str | None
@@ -55,11 +59,26 @@ def find_circumstances(
     device = _device(update, state, settings, devices, held.profile)
     if device.kind == "cpu" and settings.device_class == "auto":
         verify_profile(held.profile)
-    # Settings as they are under the pin: the same pin again, without a model.
-    again = contextlib.nullcontext(held) if current_pin() else pin(held.seed, level=held.level)
-    with again:
+    with _under_the_pin_again(held.seed, held.level):
         environment = capture_environment(device, held, packages=settings.packages)
     return Circumstances(held.seed, held.level, held.profile, device, environment)
+
+
+def with_measurements(here: Circumstances) -> Circumstances:
+    """``here`` with what operations compute on its device, under its pin.
+
+    Apart from the rest, because a check whose bits are equal needs no reason why they should not be.
+    """
+    pinned: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    if here.seed is not None and here.level is not None:
+        pinned = _under_the_pin_again(here.seed, here.level)
+    with pinned:
+        return replace(here, environment=with_canary(here.environment, here.device))
+
+
+def _under_the_pin_again(seed: int, level: str) -> contextlib.AbstractContextManager[object]:
+    """Settings as they are under the pin: the same pin again, without a model."""
+    return contextlib.nullcontext() if current_pin() else pin(seed, level=level)
 
 
 def _pin_of_the_last_call(state: ItemState) -> PinInfo | None:

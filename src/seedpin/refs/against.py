@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from seedpin.compare.verdict import OTHER_ENVIRONMENT, Decision, Verdict
+from seedpin.environment.measured import things_in_words
 from seedpin.refs.cache import read_index
 from seedpin.refs.git import short
 from seedpin.refs.reference import error_of
@@ -79,7 +80,7 @@ class Against:
         moved = decision.verdict is Verdict.ENVIRONMENT_CHANGED
         reasons += decision.reasons[1:-1] if moved else decision.reasons[1:]
         if decision.tier == OTHER_ENVIRONMENT:
-            keys = ", ".join(change.key for change in decision.changes if change.moves_bits)
+            keys = things_in_words(change.key for change in decision.changes if change.moves_bits)
             reasons.append(f"The code sets things otherwise that move bits: {keys}.")
         return dataclasses.replace(decision, verdict=Verdict.CHANGED, reasons=tuple(reasons))
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seedpin.environment.measured import families_in_words, is_measured, things_in_words
 from seedpin.report.series import metric_label
-from seedpin.report.terminal import format_value, verdict_words
+from seedpin.report.terminal import format_value, verdict_words, what_agrees
 from seedpin.run.result import CheckResult
 
 
@@ -27,12 +28,11 @@ def headline(result: CheckResult) -> str:
     if result.written in {"created", "updated"}:
         why = f": {result.reason}" if result.reason else "."
         return f"The golden was {result.written} by this run{why}"
-    moved = _moved(result)
-    keys = ", ".join(moved[:3]) + (" and more" if len(moved) > 3 else "")
     if result.verdict == "changed":
-        return "The output changed, and the environment did not. Look at the code."
-    if result.verdict == "environment-changed" and keys:
-        return f"The output changed, and so did {keys}. The code cannot be judged by this alone."
+        return _changed(result)
+    moved = _moved(result)
+    if result.verdict == "environment-changed" and moved:
+        return f"The output changed, and so did {moved}. The code cannot be judged by this alone."
     words = {
         "identical": "Every frame is identical to the golden, bit for bit.",
         "within-tolerance": "The output differs from the golden, within what is declared.",
@@ -45,6 +45,15 @@ def headline(result: CheckResult) -> str:
         "damaged": "The golden cannot be read.",
     }
     return words.get(result.verdict, verdict_words(result.verdict))
+
+
+def _changed(result: CheckResult) -> str:
+    """Only what was looked at is said not to have changed."""
+    if result.tier != "same environment":  # bits that are known to be bad, or another revision's
+        return result.reasons[0] if result.reasons else "The output changed."
+    agrees = what_agrees(result.measured)
+    look = "." if result.measured is None else ". Look at the code."
+    return f"The output changed; {agrees}{look}"
 
 
 def view_answers(result: CheckResult, worst: int | None) -> tuple[Answer, ...]:
@@ -127,20 +136,39 @@ def _where(result: CheckResult, worst: int | None) -> tuple[Answer, ...]:
 
 def _environment(result: CheckResult) -> Answer:
     question = "Environment"
-    moved = _moved(result)
-    if moved:
-        count = "1 setting changed" if len(moved) == 1 else f"{len(moved)} settings changed"
-        return Answer(question, count, ", ".join(moved), "warn")
+    keys = [str(change["key"]) for change in result.environment_changes if change.get("moves_bits")]
+    if keys:
+        settings = sum(not is_measured(key) for key in keys)
+        count = "arithmetic changed"
+        if settings:
+            count = "1 setting changed" if settings == 1 else f"{settings} settings changed"
+            count += " and arithmetic" if settings < len(keys) else ""
+        return Answer(question, count, things_in_words(keys), "warn")
     if result.tier == "other class":
         return Answer(question, "another device", f"golden of {_class_of(result.golden)}", "warn")
     if not result.facts_golden:
         return Answer(question, "nothing to compare with")
-    others = len(result.environment_changes)
-    return Answer(question, "the same", f"{others} harmless differences" if others else "", "good")
+    return Answer(question, "no difference found", _looked_at(result), "good")
 
 
-def _moved(result: CheckResult) -> list[str]:
-    return [str(change["key"]) for change in result.environment_changes if change.get("moves_bits")]
+def _looked_at(result: CheckResult) -> str:
+    """What "no difference" rests on, and what differs beside it."""
+    said = [what_agrees(result.measured)] if not result.passed else []
+    both = [change for change in result.environment_changes if None not in (change["golden"], change["here"])]
+    said += [f"{change['key']}: {change['here']}, not {change['golden']}" for change in both]
+    alone = len(result.environment_changes) - len(both)
+    said += [f"{alone} recorded on one side only"] if alone else []
+    return "; ".join(said)
+
+
+def _moved(result: CheckResult) -> str:
+    """What moved, in words, for a sentence."""
+    keys = [str(change["key"]) for change in result.environment_changes if change.get("moves_bits")]
+    settings = [key for key in keys if not is_measured(key)]
+    parts = [", ".join(settings[:3]) + (" and more" if len(settings) > 3 else "")] if settings else []
+    parted = families_in_words(key for key in keys if is_measured(key))
+    parts += [f"the bits that this machine computes ({parted})"] if parted else []
+    return ", and ".join(parts)
 
 
 def _class_of(golden: str) -> str:

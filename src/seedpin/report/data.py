@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from seedpin.environment.measured import in_words
 from seedpin.report.answers import Answer, deciding_margin, headline, how_much, view_answers
 from seedpin.report.growth import Divergence, view_divergence
 from seedpin.report.series import Series, Strip, metric_label, view_series, view_strip
@@ -169,7 +170,7 @@ def view_row(number: int, result: CheckResult) -> CheckRow:
     """What the list shows of ``result``."""
     path, _, name = result.test.partition("::")
     label = verdict_words(result.verdict)
-    keys = " ".join(str(change.get("key")) for change in result.environment_changes)
+    keys = " ".join(in_words(str(change.get("key"))) for change in result.environment_changes)
     search = " ".join((result.id, label, result.device_class, result.kind, result.written or "", keys))
     return CheckRow(
         number=number,
@@ -271,7 +272,7 @@ def _tensor(entry: Mapping[str, Any]) -> Mapping[str, str]:
 def _change_row(change: Mapping[str, Any]) -> Row:
     golden, here = change.get("golden"), change.get("here")
     return Row(
-        str(change.get("key")),
+        in_words(str(change.get("key"))),
         "not recorded" if golden is None else str(golden),
         "not recorded" if here is None else str(here),
         False,
@@ -309,7 +310,7 @@ def _surroundings(result: CheckResult) -> tuple[Row, ...]:
     for section in ("moves_bits", "informative"):
         values: Mapping[str, Any] = result.environment.get(section) or {}
         rows += [
-            Row(str(key), "", str(values[key]), key not in changed, section == "moves_bits")
+            Row(in_words(str(key)), "", str(values[key]), key not in changed, section == "moves_bits")
             for key in sorted(values)
         ]
     return tuple(rows)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seedpin.report.terminal import format_margins, format_metrics, verdict_words
+from seedpin.environment.measured import in_words
+from seedpin.report.terminal import format_margins, format_metrics, other_cpu, verdict_words
 from seedpin.run.result import CheckResult, by_severity
 
 MOST_ROWS = 50
@@ -28,10 +29,10 @@ def summary(results: Sequence[CheckResult], *, run_folder: str, contact: str | N
     if len(rows) > MOST_ROWS:
         lines.append(f"\n{len(rows) - MOST_ROWS} more in the run's results.")
     changes = {
-        (change["key"], change["golden"], change["here"]): None
+        (in_words(change["key"]), change["golden"], change["here"]): None
         for result in failing
         for change in result.environment_changes
-        if change["moves_bits"]
+        if change["moves_bits"] or other_cpu(change)
     }
     if changes:
         lines += ["", "### Environment", "", "| key | golden | here |", "| --- | --- | --- |"]

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seedpin.environment.measured import is_measured
 from seedpin.run.result import SEVERITY, CheckResult, by_severity
 
 UNITS = {"psnr": " dB"}
@@ -77,17 +78,7 @@ def format_failure(
     lines += [f"  looks like: {hint_}" for hint_ in result.hints]
     if result.metrics:
         lines.append(f"  worst: {format_metrics(result.metrics)}")
-    moving = [change for change in result.environment_changes if change["moves_bits"]]
-    if moving:
-        from seedpin.environment.fingerprint import Change, format_difference
-
-        lines += [
-            "  environment:",
-            *(
-                f"    {line}"
-                for line in format_difference([Change(**change) for change in moving]).splitlines()
-            ),
-        ]
+    lines += format_environment(result)
     if earlier is not None and earlier.obtained_digest == result.obtained_digest and not earlier.passed:
         lines.append(
             f"  attempt {result.attempt} obtained the same bits as attempt {earlier.attempt}: it is real."
@@ -101,6 +92,39 @@ def format_failure(
     lines.append(f"  next: {hint or _next_step(result)}")
     lines.append(f"  more: seedpin explain {result.verdict}")
     return "\n".join(lines)
+
+
+def format_environment(result: CheckResult) -> list[str]:
+    """What agrees around the code, and a table of what does not.
+
+    Measured operations that differ are told in words by the verdict's reason: their digests say nothing.
+    The model of the CPU cannot move bits by itself, but where it differs one wants to know.
+    """
+    lines = []
+    if result.verdict == "changed" and result.tier == "same environment":
+        lines.append(f"  environment: {what_agrees(result.measured)}")
+    shown = [
+        change
+        for change in result.environment_changes
+        if (change["moves_bits"] and not is_measured(change["key"])) or other_cpu(change)
+    ]
+    if not shown:
+        return lines
+    from seedpin.environment.fingerprint import Change, format_difference
+
+    table = format_difference([Change(**change) for change in shown]).splitlines()
+    return [*(lines or ["  environment:"]), *(f"    {line}" for line in table)]
+
+
+def what_agrees(measured: int | None) -> str:
+    """What was compared and found equal, no more; ``measured`` is the number of operations."""
+    if measured is None:
+        return "versions and settings agree; what operations compute was not recorded with the golden"
+    return f"versions, settings and {measured} measured operations agree"
+
+
+def other_cpu(change: Mapping[str, Any]) -> bool:
+    return change["key"] == "cpu_model" and None not in (change["golden"], change["here"])
 
 
 def _next_step(result: CheckResult) -> str:

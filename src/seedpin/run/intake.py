@@ -174,6 +174,8 @@ def _check_record(run: Run, result: CheckResult) -> None:
     ]
     if not isinstance(result.metrics, (dict, type(None))):
         wrong.append("metrics")
+    if not isinstance(result.measured, (int, type(None))):
+        wrong.append("measured")
     if wrong:
         raise RunError(f"{where} has fields of another type: {', '.join(wrong)}", hint=_FETCH)
     if result.verdict not in SEVERITY:

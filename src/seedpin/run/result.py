@@ -34,7 +34,8 @@ class CheckResult:
     ``written`` is "created" or "updated" once the golden was written, "refused" when that failed, and "new"
     where the revision that this run was compared with has no such check. ``attribution`` says whether code or
     environment moved the bits, and how that is known.
-    Durations are seconds.
+    ``measured`` is how many operations compute the same bits as where the golden was minted, None where none
+    was compared. Durations are seconds.
     """
 
     test: str
@@ -61,6 +62,7 @@ class CheckResult:
     margins: tuple[Mapping[str, Any], ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     environment_changes: tuple[Mapping[str, Any], ...] = ()
+    measured: int | None = None
     reasons: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
     divergence: Mapping[str, Any] | None = None
