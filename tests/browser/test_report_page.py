@@ -78,7 +78,7 @@ def test_answers_stand_first(open_tab: Tabs, report: Path) -> None:
         "0.94",
         "at least 0.980000 is declared",
         "First differing frame",
-        "the same",
+        "no difference found",
     ):
         assert words in answers
     command = page.locator(".decide code")

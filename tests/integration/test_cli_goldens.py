@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from support.commands import Done, seedpin
@@ -79,6 +81,7 @@ def test_verify_reads_every_golden(project: Project, command: Command) -> None:
 
 CUBE = """
 import pytest
+import torch
 from model import generate
 
 
@@ -260,9 +263,34 @@ def test_env_marks_what_can_move_bits(project: Project, command: Command) -> Non
     device = project.manifest().name.split(".")[1]
     assert f"device class  {device}" in done.out
     assert any(line.startswith("*  torch ") for line in done.out.splitlines())
-    data = json.loads(command("env", "--json").out)
     golden = json.loads(project.manifest().read_text())["environment"]
+    without = {key: value for key, value in golden["moves_bits"].items() if not key.startswith("canary.")}
+    data = json.loads(command("env", "--json").out)
+    assert data["environment"]["moves_bits"] == without
+    data = json.loads(command("env", "--json", "--canary").out)
     assert data["environment"]["moves_bits"] == golden["moves_bits"]
+    assert any(line.startswith("*  sqrt in float32 ") for line in command("env", "--canary").out.splitlines())
+
+
+def test_env_is_compared_with_a_golden(project: Project, command: Command) -> None:
+    """What differs between where a golden was minted and here, measured operations in words; then 1."""
+    project.mint()
+    path = project.manifest()
+    done = command("env", "--golden", str(path))
+    assert done.code == 0, done.out
+    assert done.out.splitlines()[-1].endswith(" measured operations compute the same bits")
+    data = json.loads(path.read_text())
+    data["environment"]["moves_bits"] |= {"canary.sqrt.float32": "1:0", "torch": "1.0"}
+    path.write_text(json.dumps(data))
+    done = command("env", "--golden", str(path))
+    assert done.code == 1
+    assert re.search(r"^sqrt in float32 +1:0 +1:[0-9a-f]{16}$", done.out, re.MULTILINE)
+    assert re.search(rf"^torch +1\.0 +{re.escape(torch.__version__)}$", done.out, re.MULTILINE)
+    changes = json.loads(command("env", "--golden", str(path), "--json").out)["changes"]
+    assert [change["key"] for change in changes if change["moves_bits"]] == ["canary.sqrt.float32", "torch"]
+    gone = command("env", "--golden", "golden/none.json")
+    assert gone.code == 2
+    assert "there is no golden golden/none.json" in gone.out
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -201,7 +201,7 @@ def test_another_environment_is_named_and_not_called_a_change(project: Project) 
     result.stdout.fnmatch_lines(
         [
             "golden_video: ENVIRONMENT CHANGED *",
-            "  The environment differs in threads, torch: the code cannot be judged.",
+            "  The environment differs in threads, torch: the code cannot be judged. *",
             "  environment:",
             "    *golden *here",
             "    threads * 64 *",

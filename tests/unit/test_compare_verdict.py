@@ -210,6 +210,80 @@ def test_environment_changed_names_the_keys() -> None:
     assert reason == "The environment differs in torch: the code cannot be judged."
 
 
+def canary(cpu: str = "Intel Xeon", torch: str = "2.13.0", **digests: str) -> Environment:
+    """``sqrt_float32="a"`` is the digest of that family."""
+    entries = [Entry("cpu_model", cpu, False), Entry("torch", torch, True)]
+    entries += [
+        Entry(f"canary.{key.replace('_', '.')}", f"1:{value}", True) for key, value in digests.items()
+    ]
+    return Environment(tuple(entries))
+
+
+MEASURED = canary(sqrt_float32="a", sqrt_float64="b", norms_float32="c", fft_float32="n/a")
+MINTED = replace(GOLDEN, environment=MEASURED)
+
+
+def test_arithmetic_that_differs_is_another_environment() -> None:
+    """Versions and settings agree, what sqrt computes does not: the code is not judged, and sqrt is named."""
+    here = canary("AMD EPYC", sqrt_float32="x", sqrt_float64="y", norms_float32="c", fft_float32="n/a")
+    found = decide(MINTED, replace(DIFFERENT, environment=here))
+    assert (found.verdict, found.tier) == (Verdict.ENVIRONMENT_CHANGED, "other environment")
+    assert found.reasons[-1] == (
+        "Versions and settings agree, but sqrt in float32 and float64 compute other bits on this machine "
+        "(AMD EPYC here, Intel Xeon there): the code cannot be judged."
+    )
+    assert found.measured == 1
+
+
+def test_equal_arithmetic_weighs_for_the_code_and_proves_nothing() -> None:
+    """Another torch that computes the same is still another environment, and the message says what it is."""
+    here = canary(torch="2.14.0", sqrt_float32="a", sqrt_float64="b", norms_float32="c", fft_float32="n/a")
+    found = decide(MINTED, replace(DIFFERENT, environment=here))
+    assert found.verdict is Verdict.ENVIRONMENT_CHANGED
+    assert found.reasons[-1] == (
+        "The environment differs in torch: the code cannot be judged. The 2 measured operations compute the "
+        "same bits: that weighs for a change of the code, and proves no more."
+    )
+    both = canary(torch="2.14.0", sqrt_float32="x", norms_float32="c")
+    assert decide(MINTED, replace(DIFFERENT, environment=both)).reasons[-1] == (
+        "The environment differs in torch, and sqrt in float32 computes other bits on this machine: "
+        "the code cannot be judged."
+    )
+
+
+def test_where_only_numpy_differs_the_message_says_what_follows() -> None:
+    """A model that computes nothing with NumPy has no excuse in it."""
+    golden = replace(GOLDEN, environment=canary(**{"sqrt_float32": "a", "numpy-exp_float32": "b"}))
+    here = canary(**{"sqrt_float32": "a", "numpy-exp_float32": "c"})
+    reason = decide(golden, replace(DIFFERENT, environment=here)).reasons[-1]
+    assert reason == (
+        "Versions and settings agree, but NumPy's exp in float32 computes other bits on this machine: where "
+        "the model computes with it, the code cannot be judged."
+    )
+
+
+def test_a_golden_without_a_canary_is_judged_as_before() -> None:
+    """What was not measured on both sides excuses nothing, and nothing is said of it."""
+    for golden in (GOLDEN, replace(GOLDEN, environment=canary(cpu="Intel Xeon"))):
+        here = Environment((*golden.environment.entries, Entry("canary.sqrt.float32", "1:x", True)))
+        found = decide(golden, replace(DIFFERENT, environment=here))
+        assert (found.verdict, found.measured, found.changes) == (Verdict.CHANGED, None, ())
+    agreed = decide(MINTED, replace(DIFFERENT, environment=MEASURED))
+    assert (agreed.verdict, agreed.measured) == (Verdict.CHANGED, 2)
+
+
+def test_another_version_of_the_battery_is_not_compared() -> None:
+    """A family whose definition changed since says nothing; the others still do."""
+    later = Environment(
+        tuple(
+            replace(entry, value="2:z") if entry.key == "canary.sqrt.float32" else entry
+            for entry in MEASURED.entries
+        )
+    )
+    found = decide(MINTED, replace(DIFFERENT, environment=later))
+    assert (found.verdict, found.measured, found.changes) == (Verdict.CHANGED, 2, ())
+
+
 def test_no_golden_is_missing() -> None:
     """The classes that have a golden are named."""
     assert decide(None, SAME) == missing("cpu-x")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from seedpin.environment.fingerprint import (
     capture_environment,
     difference,
     format_difference,
+    measured_in_both,
 )
 
 CUDA = DeviceClass("cuda", "cuda-sm90-nvidia_h100_80gb_hbm3-132sm")
@@ -109,6 +111,80 @@ def test_environment_variables_are_recorded_under_one_name() -> None:
     assert found["MKL_CBWR"] == ("unset", True)
     assert "CUBLAS_WORKSPACE_CONFIG" not in found
     assert settings.variables("cuda", {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"})["CUBLAS_WORKSPACE_CONFIG"][1]
+
+
+def test_families_of_variables_are_one_key_on_both_sides() -> None:
+    """Members that are set stand in one value, so that a variable on one side only is a difference."""
+    cuda = {
+        "NCCL_PROTO": "LL",
+        "NCCL_ALGO": "Ring",
+        "NCCL_DEBUG": "INFO",
+        "PYTORCH_TUNABLEOP_ENABLED": "1",
+        "PYTORCH_TUNABLEOP_VERBOSE": "2",
+    }
+    found = settings.variables("cuda", cuda)
+    assert found["NCCL_*"] == ("ALGO=Ring PROTO=LL", True)
+    assert found["PYTORCH_TUNABLEOP_*"] == ("ENABLED=1", True)
+    assert settings.variables("cuda", {})["NCCL_*"] == ("unset", True)
+    assert settings.variables("mps", {"PYTORCH_MPS_FAST_MATH": "1"})["PYTORCH_MPS_*"] == ("FAST_MATH=1", True)
+    assert not any("*" in key for key in settings.variables("cpu", cuda))
+    for key in ("CUBLASLT_WORKSPACE_SIZE", "DIFFUSERS_ATTN_BACKEND", "XLA_FLAGS"):
+        assert found[key] == ("unset", True)
+
+
+def test_switches_that_choose_kernels_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of attention back ends, fast paths, libraries and einsum's strategy, as they are now."""
+    found = settings.torch_settings("cpu")
+    assert found["mha_fastpath"] == ("True", True)
+    assert found["nnpack_enabled"][0] in ("True", "False")
+    assert found["opt_einsum"][0] in ("auto", "left to right")
+    if hasattr(torch._C, "_get_sdp_priority_order"):
+        assert found["sdpa_priority"][0].split()[:3] == ["flash", "efficient", "math"]
+    monkeypatch.setattr(torch.backends.mha, "_is_fastpath_enabled", False)
+    assert settings.torch_settings("cpu")["mha_fastpath"] == ("False", True)
+    cuda = settings.torch_settings("cuda")
+    assert cuda["tunableop"] == ("off", True)
+    for key in ("blas_library", "linalg_library", "rocm_fa_library", "miopen_immediate", "cudnn_enabled"):
+        assert key in cuda
+
+
+def test_flags_of_the_compiler_are_recorded_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch invariance and flags of numerics, nested ones by their own name; none before the import."""
+    config = SimpleNamespace(batch_invariant=True, eager_numerics=SimpleNamespace(division_rounding=True))
+    monkeypatch.setitem(sys.modules, "torch._inductor.config", config)
+    found = settings.torch_settings("cpu")
+    assert found["inductor_batch_invariant"] == ("True", True)
+    assert found["inductor_division_rounding"] == ("True", True)
+    assert "inductor_use_fast_math" not in found  # a release that lacks it
+    monkeypatch.delitem(sys.modules, "torch._inductor.config")
+    assert not any(key.startswith("inductor") for key in settings.torch_settings("cpu"))
+
+
+def test_a_package_counts_under_whatever_name_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuBLAS has another distribution for each CUDA release, and one key."""
+    installed = {"nvidia-cublas-cu12": "12.8.4.1"}
+    monkeypatch.setattr(versions, "package_version", lambda name: installed.get(name, versions.ABSENT))
+    assert versions.first_version(*versions.ACCELERATOR_PACKAGES["nvidia-cublas"]) == "12.8.4.1"
+    assert versions.first_version(*versions.ACCELERATOR_PACKAGES["flashinfer"]) == versions.ABSENT
+    named = {*versions.PACKAGES, *versions.ACCELERATOR_PACKAGES}
+    assert named >= {
+        *("apache-tvm-ffi", "bitsandbytes", "flash-attn-4", "flashinfer", "jax", "kernels", "nvidia-cublas"),
+        *("nvidia-cutlass-dsl", "peft", "quack-kernels", "sageattention", "torchao", "transformer-engine"),
+    }
+
+
+def test_keys_of_a_canary_are_compared_where_both_sides_have_them() -> None:
+    """Another definition, or no canary, says nothing; in words, a table names what was computed."""
+    golden = environment(
+        **{"canary.sqrt.float32": "1:a", "canary.exp.float32": "1:a", "canary.fft.float32": "1:a"}
+    )
+    here = environment(**{"canary.sqrt.float32": "1:b", "canary.exp.float32": "2:b"})
+    changes = difference(golden, here)
+    assert changes == (Change("canary.sqrt.float32", "1:a", "1:b", True),)
+    assert format_difference(changes).splitlines()[1] == "sqrt in float32  1:a     1:b"
+    assert difference(golden, environment()) == ()
+    assert measured_in_both(golden, environment()) is None
+    assert measured_in_both(golden, golden) == 3
 
 
 def test_the_hash_seed_excuses_nothing() -> None:

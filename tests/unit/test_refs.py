@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from seedpin.config import Config
+from seedpin.environment import settings as environment_settings
 from seedpin.errors import RevisionError
 from seedpin.refs.arguments import Selection, rewritten, selection_of, settings_of
 from seedpin.refs.attribute import Minting, conclude, minting_commit
@@ -217,6 +218,31 @@ def test_the_cache_is_left_when_anything_may_move_bits(
     assert folder(Config(tmp_path, cpu_profile="portable")) != first
     monkeypatch.setenv("MY_MODEL_STEPS", "4")
     assert folder() != first
+
+
+RECORDED = (
+    *environment_settings.variables("cpu", {}),
+    *environment_settings.variables("cuda", {}),
+    *environment_settings.variables("mps", {}),
+)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *sorted(name.replace("*", "ALGO") for name in set(RECORDED)),
+        *("TORCH_BLAS_PREFER_HIPBLASLT", "TORCH_CUDNN_V8_API_DISABLED", "TORCH_LINALG_PREFER_CUSOLVER"),
+        *("TORCHINDUCTOR_DETERMINISTIC", "TORCHDYNAMO_DISABLE", "PYTORCH_CUDA_ALLOC_CONF", "OMP_NUM_THREADS"),
+    ],
+)
+def test_variables_that_may_move_bits_are_in_the_cache_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """What torch and its libraries read is never taken for a terminal's: a clip would be stale."""
+    monkeypatch.delenv(variable, raising=False)
+    without = environment_key(Config(tmp_path), tmp_path, (), os.environ)
+    monkeypatch.setenv(variable, "1")
+    assert environment_key(Config(tmp_path), tmp_path, (), os.environ) != without
 
 
 def test_the_cache_keeps_what_was_used_last(tmp_path: Path) -> None:

@@ -40,6 +40,11 @@ TORCH = {"key": "torch", "golden": "2.9.1", "here": "2.13.0", "moves_bits": True
 KERNEL = {"key": "os", "golden": "6.5", "here": None, "moves_bits": False}
 
 
+HERE = {"moves_bits": {"torch": "2.13.0"}, "informative": {}}
+SQRT = {"key": "canary.sqrt.float32", "golden": "1:ab", "here": "1:cd", "moves_bits": True}
+CPU = {"key": "cpu_model", "golden": "Intel Xeon", "here": "AMD EPYC", "moves_bits": False}
+
+
 def result(verdict: str = "changed", **fields: Any) -> CheckResult:
     made = CheckResult(
         test="tests/test_a.py::test_b[x y]",
@@ -53,6 +58,8 @@ def result(verdict: str = "changed", **fields: Any) -> CheckResult:
         golden_copy="golden/a.json",
         facts_golden={"frames": 3, "fps": 8.0},
         facts_obtained={"frames": 3, "fps": 8.0},
+        environment=HERE,
+        tier="same environment" if verdict == "changed" else "",
     )
     return dataclasses.replace(made, **fields)
 
@@ -66,14 +73,14 @@ def answers(one: CheckResult) -> dict[str, str]:
 
 
 def test_answers_of_a_changed_clip() -> None:
-    """What changed, how much, at which frame, and that the environment did not change."""
+    """What changed, how much, at which frame, and that no difference of the environment was found."""
     found = answers(result(metrics=METRICS, margins=(KEPT, BROKEN)))
     assert found == {
         "What changed": "2 of 3 frames",
         "How much": "0.990000",
         "First differing frame": "1",
         "Worst frame": "1",
-        "Environment": "the same",
+        "Environment": "no difference found",
     }
 
 
@@ -102,7 +109,40 @@ def test_environment_is_told_apart() -> None:
     assert [row.matters for row in moved.environment] == [True, False]
     assert moved.environment[1].here == "not recorded"
     assert "torch" in moved.headline
-    assert answers(result(environment_changes=(KERNEL,)))["Environment"] == "the same"
+    assert answers(result(environment_changes=(KERNEL,)))["Environment"] == "no difference found"
+
+
+def test_arithmetic_that_differs_is_named_in_words() -> None:
+    """The report says what computes other bits, on which CPUs, and nowhere to look at the code."""
+    found = view(result("environment-changed", environment_changes=(SQRT, CPU), measured=43))
+    assert found.headline == (
+        "The output changed, and so did the bits that this machine computes (sqrt in float32). "
+        "The code cannot be judged by this alone."
+    )
+    assert (found.answers[-1].value, found.answers[-1].note) == ("arithmetic changed", "sqrt in float32")
+    assert [(row.key, row.here) for row in found.environment] == [
+        ("sqrt in float32", "1:cd"),
+        ("cpu_model", "AMD EPYC"),
+    ]
+
+
+def test_only_what_was_measured_is_said_not_to_have_changed() -> None:
+    """With a canary on both sides the code is to blame; without one, arithmetic was not compared."""
+    measured = view(result(measured=44, environment_changes=(CPU,)))
+    assert measured.headline == (
+        "The output changed; versions, settings and 44 measured operations agree. Look at the code."
+    )
+    assert measured.answers[-1].note == (
+        "versions, settings and 44 measured operations agree; cpu_model: AMD EPYC, not Intel Xeon"
+    )
+    before = view(result())
+    assert before.headline == (
+        "The output changed; versions and settings agree; "
+        "what operations compute was not recorded with the golden."
+    )
+    bad = view(result(tier="other environment", reasons=("These exact bits are known to be bad.",)))
+    assert bad.headline == "These exact bits are known to be bad."
+    assert answers(result(environment={}))["Environment"] == "not recorded"
 
 
 def test_another_class_is_named() -> None:

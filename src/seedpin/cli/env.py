@@ -8,25 +8,38 @@ from typing import TYPE_CHECKING
 import click
 
 from seedpin.cli._shared import Project, find_project, print_json, print_table, project_options
+from seedpin.environment.measured import in_words, is_measured
+from seedpin.errors import UsageError
 from seedpin.pinning.profiles import apply_profile
 
 if TYPE_CHECKING:
     from seedpin.environment.device import DeviceClass
+    from seedpin.environment.fingerprint import Environment
 
 
 @click.command("env")
+@click.option("--canary", is_flag=True, help="Also what operations compute here, as digests.")
+@click.option(
+    "--golden",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A golden's manifest: only what differs between where it was minted and here.",
+)
 @click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
 @project_options
-def command(as_json: bool, root: Path | None, golden_dir: str | None) -> None:
+def command(
+    canary: bool, golden: Path | None, as_json: bool, root: Path | None, golden_dir: str | None
+) -> None:
     """Show the device classes here, and the environment under a pin; what can move bits is marked.
 
-    Exit code: 0.
+    Exit code: 0; with --golden, 1 where something differs that can move bits.
     """
     project = find_project(root, golden_dir)
     # Before torch is imported: the CPU libraries read the profile once.
     apply_profile(project.config.cpu_profile)
+    if golden is not None:
+        raise SystemExit(_compare(project, golden, as_json))
     classes = _classes(project)
-    environment = _environment(project, classes[0])
+    environment = _environment(project, classes[0], canary=canary).as_dict()
     if as_json:
         print_json(
             {
@@ -42,12 +55,41 @@ def command(as_json: bool, root: Path | None, golden_dir: str | None) -> None:
         click.echo(f"{key:<13} {value}")
     click.echo()
     rows = [
-        ("*" if section == "moves_bits" else "", key, environment[section][key])
+        ("*" if section == "moves_bits" else "", in_words(key), environment[section][key])
         for section in ("moves_bits", "informative")
-        for key in sorted(environment[section])
+        for key in sorted(environment[section], key=lambda key: (is_measured(key), key))
     ]
     print_table(("", "environment", f"on {classes[0].name}"), rows)
     click.echo("\n* can move bits: a difference here explains a difference in pixels")
+
+
+def _compare(project: Project, path: Path, as_json: bool) -> int:
+    """Prints how the environment here differs from the golden's, under the golden's own pin."""
+    from seedpin.environment.device import named_class
+    from seedpin.environment.fingerprint import Environment, difference, format_difference, measured_in_both
+    from seedpin.goldens.store import read_golden
+
+    golden = read_golden(path)
+    if golden is None:
+        raise UsageError(f"there is no golden {path}", hint="name a manifest: golden/.../video.<class>.json")
+    manifest = golden.manifest
+    before = Environment.from_dict(manifest.environment)
+    device = named_class(manifest.device_class)
+    here = _environment(project, device, canary=True, seed=manifest.seed, level=manifest.level)
+    changes, measured = difference(before, here), measured_in_both(before, here)
+    moved = any(change.moves_bits for change in changes)
+    if as_json:
+        print_json({"changes": [change.as_dict() for change in changes], "measured": measured})
+        return int(moved)
+    click.echo(f"{manifest.test} ({manifest.check}), {manifest.device_class}")
+    if changes:
+        click.echo(format_difference(changes))
+        click.echo("\nin brackets: cannot move bits, or recorded on one side only")
+    if measured is None:
+        click.echo("what operations compute was not compared: it is not recorded with the golden")
+    else:
+        click.echo(f"{measured} measured operations compute the same bits")
+    return int(moved)
 
 
 def _settings(project: Project) -> dict[str, str]:
@@ -79,10 +121,15 @@ def _classes(project: Project) -> list[DeviceClass]:
     return list({one.name: one for one in found}.values())
 
 
-def _environment(project: Project, device: DeviceClass) -> dict[str, dict[str, str]]:
+def _environment(
+    project: Project, device: DeviceClass, *, canary: bool, seed: int | None = None, level: str | None = None
+) -> Environment:
+    from seedpin.environment.canary import with_canary
     from seedpin.environment.fingerprint import capture_environment
     from seedpin.pinning.pin import pin
 
     config = project.config
-    with pin(config.seed, level=config.level, profile=config.cpu_profile) as held:
-        return capture_environment(device, held, packages=config.packages).as_dict()
+    chosen, how = config.seed if seed is None else seed, level or config.level
+    with pin(chosen, level=how, profile=config.cpu_profile) as held:
+        found = capture_environment(device, held, packages=config.packages)
+        return with_canary(found, device) if canary else found

@@ -88,7 +88,8 @@ def _print(entry: Entry, root: Path) -> None:
     named = [key for key in sorted(moving) if not is_measured(key)]
     lines += [("environment", "  ".join(f"{key} {moving[key]}" for key in named))] if named else []
     families = {family_of(key) for key in moving if is_measured(key)}
-    lines += [("canary", f"{len(families)} measured operations; seedpin env --golden FILE compares them here")]
+    told = f"{len(families)} operations measured; to compare: seedpin env --golden FILE"
+    lines += [("canary", told if families else "not recorded")]
     for key, value in lines:
         if value:
             click.echo(f"  {key:<13} {value}")

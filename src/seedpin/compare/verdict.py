@@ -12,7 +12,7 @@ from seedpin.compare.tensors import TensorMetrics
 from seedpin.compare.tolerance import Margin, Tolerance, check_limits
 from seedpin.config import DEFAULT_SEED
 from seedpin.environment.fingerprint import Change, Environment, difference, measured_in_both
-from seedpin.environment.measured import families_in_words, is_measured
+from seedpin.environment.measured import NUMPY, families_in_words, family_of, is_measured
 
 SAME_ENVIRONMENT = "same environment"
 OTHER_ENVIRONMENT = "other environment"
@@ -247,13 +247,16 @@ def _environment_sentence(
         if not measured:
             return said
         # No proof: a model may call what was not measured, or in shapes that take another kernel.
-        same = f"the {measured} measured operations compute the same bits on both sides"
-        return f"{said} But {same}: it weighs for a change of the code, and proves no more."
+        same = f"The {measured} measured operations compute the same bits"
+        return f"{said} {same}: that weighs for a change of the code, and proves no more."
     verb = "computes" if len(parted) == 1 else "compute"
     what = f"{families_in_words(parted)} {verb} other bits on this machine{_cpus(golden, obtained)}"
     if keys:
         return f"The environment differs in {keys}, and {what}: the code cannot be judged."
-    return f"Versions and settings agree, but {what}: the code cannot be judged."
+    # Not even the portable profile covers NumPy, and many models compute nothing with it.
+    only_numpy = all(family_of(key).startswith(NUMPY) for key in parted)
+    unless = "where the model computes with it, " if only_numpy else ""
+    return f"Versions and settings agree, but {what}: {unless}the code cannot be judged."
 
 
 def _cpus(golden: Reference, obtained: Side) -> str:

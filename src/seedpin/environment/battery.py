@@ -1,4 +1,4 @@
-"""The canary's operations: small, of every family that models are made of, on inputs that no kernel can spoil.
+"""The canary's operations: small, of every family that models are made of, on inputs made without kernels.
 
 One table. A family is measured in several dtypes; each of its results is hashed, in order. Whoever changes
 what a family computes raises its ``version``: digests of different versions are never compared.
@@ -27,18 +27,19 @@ _SIZE = 4099
 _SEED = 7
 _DRAW: Any = torch._C._VariableFunctions
 _BASE: Any = torch._C.TensorBase
+_SWITCH: Any = torch.backends.cuda  # its SDPA switches are those of the CPU as well
 
 
 @lru_cache(maxsize=256)
 def values(*shape: int, salt: int = 0, lo: float = -4.0, hi: float = 4.0) -> np.ndarray[Any, Any]:
-    """Numbers from ``lo`` to ``hi`` as float64, the same everywhere: integers (SplitMix64), then exact steps."""
+    """Numbers from ``lo`` to ``hi``, float64, the same everywhere: integers (SplitMix64), exact steps."""
     count = int(np.prod(shape)) if shape else 1
     z = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt * 7919)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z ^= z >> np.uint64(31)
     unit = (z >> np.uint64(41)).astype(np.float64) / 2**23
-    found = (lo + unit * (hi - lo)).reshape(shape)
+    found: np.ndarray[Any, Any] = (lo + unit * (hi - lo)).reshape(shape)
     found.flags.writeable = False
     return found
 
@@ -171,26 +172,26 @@ def _attention(bench: Bench) -> Iterator[Any]:
 
 
 def _attention_math(bench: Bench) -> Iterator[Any]:
-    if torch.backends.cuda.math_sdp_enabled():
+    if _SWITCH.math_sdp_enabled():
         for heads in _heads(bench):
             yield torch.ops.aten._scaled_dot_product_attention_math(*heads)[0]
 
 
 def _attention_flash(bench: Bench) -> Iterator[Any]:
-    if torch.backends.cuda.flash_sdp_enabled():
+    if _SWITCH.flash_sdp_enabled():
         name = "_scaled_dot_product_flash_attention" + ("_for_cpu" if bench.device.type == "cpu" else "")
         for heads in _heads(bench):
             yield getattr(torch.ops.aten, name)(*heads)[0]
 
 
 def _attention_efficient(bench: Bench) -> Iterator[Any]:
-    if bench.device.type == "cuda" and torch.backends.cuda.mem_efficient_sdp_enabled():
+    if bench.device.type == "cuda" and _SWITCH.mem_efficient_sdp_enabled():
         for heads in _heads(bench):
             yield torch.ops.aten._scaled_dot_product_efficient_attention(*heads, None, False)[0]
 
 
 def _attention_cudnn(bench: Bench) -> Iterator[Any]:
-    enabled = getattr(torch.backends.cuda, "cudnn_sdp_enabled", bool)
+    enabled = getattr(_SWITCH, "cudnn_sdp_enabled", bool)
     if bench.device.type == "cuda" and enabled():
         for heads in _heads(bench):
             yield torch.ops.aten._scaled_dot_product_cudnn_attention(*heads, None, False)[0]
@@ -227,7 +228,7 @@ def _cumulative(bench: Bench) -> Iterator[Any]:
 
 
 def _schedule(bench: Bench) -> Iterator[Any]:
-    place = {"device": bench.device, "dtype": bench.dtype}
+    place: Any = {"device": bench.device, "dtype": bench.dtype}
     yield torch.linspace(0.00085**0.5, 0.012**0.5, 1000, **place)
     yield torch.arange(0, 1, 0.001, **place)
     yield torch.logspace(-3, 0, 100, **place)
@@ -280,7 +281,9 @@ def _uniform(bench: Bench) -> Iterator[Any]:
 
 
 def _integers(bench: Bench) -> Iterator[Any]:
-    yield _DRAW.randint(0, 1000, (_SIZE,), generator=bench.generator(), dtype=bench.dtype, device=bench.device)
+    yield _DRAW.randint(
+        0, 1000, (_SIZE,), generator=bench.generator(), dtype=bench.dtype, device=bench.device
+    )
     yield _DRAW.randperm(777, generator=bench.generator(), dtype=bench.dtype, device=bench.device)
 
 
@@ -329,9 +332,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("erf", F32, _elementwise(torch.erf, torch.erfc)),
     Family("sin", BOTH, _elementwise(torch.sin, torch.cos), "host"),
     Family("tan", BOTH, _elementwise(torch.tan)),
-    Family(
-        "arc", BOTH, _elementwise(torch.asin, torch.acos, torch.atan, lo=-1, hi=1)
-    ),
+    Family("arc", BOTH, _elementwise(torch.asin, torch.acos, torch.atan, lo=-1, hi=1)),
     Family("gelu", FLOATS, _elementwise(F.gelu, lambda x: F.gelu(x, approximate="tanh"))),
     Family("silu", FLOATS, _elementwise(F.silu, F.mish, F.softplus)),
     Family("arithmetic", (*F32, "bfloat16"), _arithmetic),

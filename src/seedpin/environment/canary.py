@@ -75,9 +75,9 @@ def measure(device: torch.device) -> dict[str, str]:
 
     from seedpin.environment import battery
 
-    host = torch.device("cpu")
     found = {}
     with _undisturbed(device.type):
+        host = torch.device("cpu")
         for family in battery.FAMILIES:
             places = [("", device)]
             if family.place == "numpy" or (family.place == "cpu" and device.type == "cpu"):
@@ -139,6 +139,9 @@ def _undisturbed(kind: str) -> Iterator[None]:
     import torch
 
     with ExitStack() as stack:
+        # Function modes (a default device) and dispatch modes (counters, recorders) see none of the rest.
+        stack.enter_context(torch._C.DisableTorchFunction())
+        stack.enter_context(torch._C._DisableTorchDispatch())
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(np.errstate(all="ignore"))
@@ -147,9 +150,6 @@ def _undisturbed(kind: str) -> Iterator[None]:
             stack.enter_context(torch.autocast(name, enabled=False))
         if kind == "cuda":
             stack.enter_context(_untuned())
-        # Function modes (a default device), dispatch modes (counters, recorders).
-        stack.enter_context(torch._C.DisableTorchFunction())
-        stack.enter_context(torch._C._DisableTorchDispatch())
         yield
 
 

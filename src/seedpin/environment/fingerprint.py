@@ -120,7 +120,7 @@ def _versions(kind: str) -> Mapping[str, tuple[str, bool]]:
         "python": (platform.python_version(), False),
         "torch": (str(torch.__version__), True),
     }
-    moving = versions.PACKAGES | (versions.ACCELERATOR_PACKAGES if kind != "cpu" else {})
+    moving = {**versions.PACKAGES, **(versions.ACCELERATOR_PACKAGES if kind != "cpu" else {})}
     found |= {key: (versions.first_version(*names), True) for key, names in moving.items()}
     found |= {name: (versions.package_version(name), False) for name in versions.INFORMATIVE_PACKAGES}
     if kind == "cpu":

@@ -12,6 +12,7 @@ from types import MappingProxyType
 PREFIX = "canary."
 HOST = "host-"
 """Before a family's name: measured on the CPU, beside an accelerator."""
+NUMPY = "numpy-"
 UNAVAILABLE = "n/a"
 """The device cannot do it in this dtype, or the pin refuses it."""
 
@@ -104,9 +105,10 @@ def in_words(key: str) -> str:
 
 
 def families_in_words(keys: Iterable[str], most: int = _MOST) -> str:
-    """``sqrt in float32 and float64, pow in float32 and 3 more``: one entry a family, in the order of keys."""
+    """``sqrt in float32 and float64, pow in float32``: one entry a family, the roots of others first."""
     dtypes: dict[str, list[str]] = {}
-    for key in keys:
+    order = [*WORDS]
+    for key in sorted(keys, key=lambda key: _place(order, family_of(key))):
         dtypes.setdefault(family_of(key), []).append(key.rpartition(".")[2])
     parts = [f"{family_words(name)} in {_listed(found)}" for name, found in dtypes.items()]
     shown = parts[:most] if len(parts) > most + 1 else parts
@@ -120,6 +122,11 @@ def things_in_words(keys: Iterable[str]) -> str:
     named = [key for key in found if not is_measured(key)]
     parted = families_in_words(key for key in found if is_measured(key))
     return ", ".join([*named, *([parted] if parted else [])])
+
+
+def _place(order: list[str], family: str) -> int:
+    own = family.removeprefix(HOST)
+    return order.index(own) if own in order else len(order)
 
 
 def _joined(parts: list[str]) -> str:
@@ -139,7 +146,11 @@ def agreeing(golden: Mapping[str, str], here: Mapping[str, str]) -> int | None:
     equal: dict[str, bool] = {}
     for key in golden.keys() & here.keys():
         old, new = golden[key], here[key]
-        if not is_measured(key) or not same_version(old, new) or old.endswith(f":{UNAVAILABLE}") and old == new:
+        if (
+            not is_measured(key)
+            or not same_version(old, new)
+            or (old.endswith(f":{UNAVAILABLE}") and old == new)
+        ):
             continue
         family = family_of(key)
         equal[family] = equal.get(family, True) and old == new

@@ -38,7 +38,12 @@ _FAMILIES = {"NCCL_": ("cuda",), "PYTORCH_MPS_": ("mps",), "PYTORCH_TUNABLEOP_":
 _ONLY_WORDS = ("DEBUG", "LOG", "TRACE", "VERBOSE", "WARN")  # members that say more, and compute the same
 
 _INDUCTOR_FLAGS = (
-    *("batch_invariant", "deterministic", "emulate_precision_casts", "emulate_precision_casts_on_saved_tensors"),
+    *(
+        "batch_invariant",
+        "deterministic",
+        "emulate_precision_casts",
+        "emulate_precision_casts_on_saved_tensors",
+    ),
     *("fallback_random", "freezing", "max_autotune", "use_fast_math"),
     *("eager_numerics.disable_ftz", "eager_numerics.division_rounding"),
     "eager_numerics.use_pytorch_libdevice",
@@ -128,7 +133,8 @@ def _sdpa_priority() -> str:
     read = getattr(torch._C, "_get_sdp_priority_order", None)
     if read is None:
         return "unknown"
-    names = {int(value): name.lower() for name, value in torch._C._SDPBackend.__members__.items()}
+    members: Mapping[str, Any] = torch._C._SDPBackend.__members__
+    names = {int(value): name.lower() for name, value in members.items()}
     return " ".join(names.get(int(one), str(one)).removesuffix("_attention") for one in read())
 
 

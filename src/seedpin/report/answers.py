@@ -148,6 +148,8 @@ def _environment(result: CheckResult) -> Answer:
         return Answer(question, "another device", f"golden of {_class_of(result.golden)}", "warn")
     if not result.facts_golden:
         return Answer(question, "nothing to compare with")
+    if not result.environment and not result.environment_changes:
+        return Answer(question, "not recorded")
     return Answer(question, "no difference found", _looked_at(result), "good")
 
 
