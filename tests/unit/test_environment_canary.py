@@ -32,7 +32,7 @@ import json, torch
 from seedpin.environment.canary import measure
 from seedpin.pinning.pin import pin
 
-with pin(1):
+with pin(1, profile="native"):
     print(json.dumps(measure(torch.device("cpu"))))
 """
 x86_64 = pytest.mark.skipif(
@@ -59,7 +59,8 @@ def families(one: dict[str, str], other: dict[str, str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def here() -> dict[str, str]:
-    with pin(1):
+    """Under ``native``: the other profile sets the variables that are varied here, and holds own kernels."""
+    with pin(1, profile="native"):
         return canary.measure(CPU)
 
 
@@ -143,7 +144,7 @@ def test_what_the_caller_has_entered_does_not_move_it(here: dict[str, str]) -> N
     """Autocast, inference mode, a default dtype and modes change no digest, and the modes see no call."""
     counting: Any = Counting()  # type: ignore[no-untyped-call]
     listening = Listening()
-    with pin(1), torch.inference_mode(), torch.autocast("cpu"), counting, listening:
+    with pin(1, profile="native"), torch.inference_mode(), torch.autocast("cpu"), counting, listening:
         counting.calls = listening.calls = 0
         found = canary.measure(CPU)
         seen = counting.calls, listening.calls
@@ -151,7 +152,7 @@ def test_what_the_caller_has_entered_does_not_move_it(here: dict[str, str]) -> N
     assert found == here
     torch.set_default_dtype(torch.float64)
     try:
-        with pin(1):
+        with pin(1, profile="native"):
             assert canary.measure(CPU) == here
     finally:
         torch.set_default_dtype(torch.float32)
@@ -159,7 +160,7 @@ def test_what_the_caller_has_entered_does_not_move_it(here: dict[str, str]) -> N
 
 def test_a_recorder_takes_no_note(here: dict[str, str]) -> None:
     """Inside of a recording neither draws nor modules nor kernels of the canary are recorded."""
-    with record(nn.Linear(2, 2), level="modules") as recorder, pin(1):
+    with record(nn.Linear(2, 2), level="modules") as recorder, pin(1, profile="native"):
         found = canary.measure(CPU)
     assert found == here
     trace = recorder.trace()
