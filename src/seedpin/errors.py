@@ -7,7 +7,8 @@
     |   |-- DuplicateGoldenError   two checks would share one golden
     |   |-- UpdateRefusedError     an update was asked for where it is not allowed
     |   |-- DecisionRefusedError   a check that cannot be accepted, or a choice that is not clear
-    |   `-- PruneRefusedError      nothing tells which goldens are unused
+    |   |-- PruneRefusedError      nothing tells which goldens are unused
+    |   `-- MoveRefusedError       goldens that cannot go where they are to go
     |-- PinError
     |   |-- SeedError              a seed outside the range that every source takes
     |   |-- ProfileTooLateError    the CPU profile's variables came after the first operation
@@ -104,6 +105,12 @@ class DecisionRefusedError(UsageError):
 
 class PruneRefusedError(UsageError):
     slug = "prune-refused"
+
+
+class MoveRefusedError(UsageError):
+    """Goldens that cannot go where they are to go."""
+
+    slug = "move-refused"
 
 
 class PinError(SeedpinError):

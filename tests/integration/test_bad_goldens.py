@@ -197,8 +197,8 @@ DAMAGES: list[tuple[Damage, str, str]] = [
     (_no_json, "* is not a readable manifest: no JSON*", "git checkout"),
     (_empty_manifest, "* is not a readable manifest: no JSON*", "git checkout"),
     (_climbing_name, "* is not a readable manifest: *file name*", "git checkout"),
-    (_of_another_test, "* is the golden of *::test_other *not of *::test_ball *moved", "git checkout"),
-    (_of_another_check, "* is the golden of *(second, *not of *(video, *copied or moved", "git checkout"),
+    (_of_another_test, "* is the golden of *::test_other *not of *::test_ball *: it was moved", "seedpin mv"),
+    (_of_another_check, "* is the golden of *(second, *not of *(video, *: it was moved", "git checkout"),
     (_of_another_class, "* is the golden of *, cpu-other)*not of *copied or moved", "git checkout"),
 ]  # fmt: skip
 

@@ -301,7 +301,7 @@ def test_completion_prints_a_script(shell: str, command: Command) -> None:
     assert f"_SEEDPIN_COMPLETE={shell}_complete" in done.out
 
 
-DECIDING = "accept reject review report status show compare verify prune env"
+DECIDING = "accept reject review report status show compare verify prune mv env"
 
 
 def test_every_command_has_help_with_its_exit_codes(command: Command) -> None:

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "show": "What is known of a golden.",
     "compare": "Compare any two clips, without a test.",
     "verify": "Re-read every golden and check its digests.",
+    "mv": "Move the goldens of a test that was renamed or moved.",
     "prune": "List, or delete, goldens that no test asks for.",
     "completion": "Print the completion script of bash, zsh or fish.",
     "demo": "Mint a golden with the embedded video model, break the model, see the gate fail.",

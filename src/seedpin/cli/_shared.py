@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 import click
 
 from seedpin.config import Config, find_root, load_config
+from seedpin.errors import GoldenWriteError
+from seedpin.goldens.inventory import Inventory, walk_goldens
 from seedpin.run.decide import Place
 
 T = TypeVar("T")
@@ -42,6 +45,12 @@ class Project:
     @property
     def place(self) -> Place:
         return Place(self.root, self.goldens, self.state)
+
+    def inventory(self) -> Inventory:
+        """All goldens, once an update that was interrupted is finished, where that can be written."""
+        with contextlib.suppress(GoldenWriteError):
+            self.place.store.write_settled()
+        return walk_goldens(self.goldens)
 
 
 def project_options(function: Decorated) -> Decorated:

@@ -8,7 +8,7 @@ import click
 
 from seedpin.cli._shared import find_project, project_options, size_words, tracked
 from seedpin.errors import PruneRefusedError
-from seedpin.goldens.inventory import walk_goldens, write_pruned
+from seedpin.goldens.inventory import write_pruned
 from seedpin.run.ledger import latest_results, runs
 from seedpin.run.unused import find_unused
 
@@ -32,7 +32,7 @@ def command(delete: bool, root: Path | None, golden_dir: str | None) -> None:
         )
     run = found[-1]
     classes = {result.device_class for result in latest_results(run)}
-    unused = find_unused(walk_goldens(project.goldens), run, classes)
+    unused = find_unused(project.inventory(), run, classes)
     count, size = len(unused.entries), size_words(sum(entry.size for entry in unused.entries))
     if delete:
         for entry in tracked(write_pruned(project.place.store, unused.entries), count, "Deleting goldens"):

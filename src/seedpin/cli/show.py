@@ -10,7 +10,7 @@ import click
 from seedpin.cli._shared import age_words, find_project, project_options, size_words
 from seedpin.environment.measured import family_of, is_measured
 from seedpin.errors import UsageError
-from seedpin.goldens.inventory import Entry, Inventory, walk_goldens
+from seedpin.goldens.inventory import Entry, Inventory
 from seedpin.report.terminal import short_digest
 
 
@@ -25,7 +25,7 @@ def command(name: str, root: Path | None, golden_dir: str | None) -> None:
     Exit codes: 0 found; 2 nothing is called so.
     """
     project = find_project(root, golden_dir)
-    inventory = walk_goldens(project.goldens)
+    inventory = project.inventory()
     found = _find(inventory, name)
     if not found:
         raise UsageError(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from seedpin.cli._shared import age_words, find_project, print_json, print_table, project_options, size_words
-from seedpin.goldens.inventory import Entry, orphans, walk_goldens
+from seedpin.goldens.inventory import Entry, orphans
 from seedpin.run.ledger import pending, runs
 
 
@@ -22,7 +22,7 @@ def command(as_json: bool, root: Path | None, golden_dir: str | None) -> None:
     Exit code: 0.
     """
     project = find_project(root, golden_dir)
-    inventory = walk_goldens(project.goldens)
+    inventory = project.inventory()
     classes = [
         _class_facts(name, [entry for entry in inventory.entries if entry.device_class == name])
         for name in inventory.classes()

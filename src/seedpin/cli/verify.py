@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from seedpin.cli._shared import find_project, project_options, tracked
-from seedpin.goldens.inventory import verify_entry, walk_goldens
+from seedpin.goldens.inventory import verify_entry
 
 
 @click.command("verify")
@@ -20,7 +20,7 @@ def command(root: Path | None, golden_dir: str | None) -> None:
     Exit codes: 0 all goldens are whole; 1 at least one is damaged.
     """
     project = find_project(root, golden_dir)
-    inventory = walk_goldens(project.goldens)
+    inventory = project.inventory()
     damaged = 0
     for entry in tracked(inventory.entries, len(inventory.entries), "Reading goldens"):
         problem = verify_entry(entry)

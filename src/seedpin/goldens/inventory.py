@@ -56,7 +56,7 @@ class Inventory:
 
 def walk_goldens(root: Path) -> Inventory:
     """Every golden below ``root``, where pytest reads it: links are followed. Only manifests are read."""
-    files = sorted(_files(root))
+    files = sorted(golden_files(root))
     entries, owned = [], set()
     for path in files:
         if path.suffix == ".json" and path.name.count(".") == 2:
@@ -80,7 +80,7 @@ def _is_leftover(path: Path) -> bool:
     return path.name == JOURNAL or is_temporary(path.name) or is_payload(path.name, stem)
 
 
-def _files(root: Path) -> Iterator[Path]:
+def golden_files(root: Path) -> Iterator[Path]:
     """All files below ``root``. Folders that links lead to are walked too, but never in a circle."""
     waiting: list[tuple[Path, frozenset[Path], int]] = [(root, frozenset(), 0)]
     while waiting:

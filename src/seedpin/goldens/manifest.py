@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from seedpin.errors import DamagedGoldenError, NewerFormatError
+from seedpin.untrusted import parse_json
 
 FORMAT = 2
 """1 named payloads ``<stem>.<extension>``; 2 names them after their content (see `names.payload_name`)."""
 
 LFS_POINTER = b"version https://git-lfs"
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{1,64}")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_\-.\[\]=,+@ %~]+")
+_CONFLICT = re.compile(rb"^<{7}( |$).*^={7}$.*^>{7}( |$)", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +89,26 @@ def from_json(raw: bytes, path: Path) -> Manifest:
 
     Raises:
         NewerFormatError: a newer seedpin wrote it.
-        DamagedGoldenError: it is an LFS pointer, no JSON, or a field is absent or of another type.
+        DamagedGoldenError: it is an LFS pointer, no JSON, git has left both sides of a merge in it, or a
+            field is absent or of another type.
     """
     if raw.startswith(LFS_POINTER):
         raise DamagedGoldenError(f"{path} is a Git LFS pointer, not the manifest", hint="git lfs pull")
+    if _CONFLICT.search(raw.replace(b"\r\n", b"\n")):
+        quoted = shlex.quote(str(path))
+        raise DamagedGoldenError(
+            f"{path} holds merge conflict markers: both sides of a merge changed this golden",
+            hint=f"keep one side whole: git checkout --ours -- {quoted} (or --theirs), then git add -A -- "
+            f"{shlex.quote(str(path.parent))}; or write it anew: pytest --update-golden=all",
+        )
     try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        data = parse_json(raw)
+    except ValueError as error:
         raise _damaged(path, f"no JSON ({error})") from error
     if not isinstance(data, dict):
         raise _damaged(path, "no JSON object")
     version = data.get("format")
-    if not isinstance(version, int):
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise _damaged(path, "it has no format version")
     if version > FORMAT:
         raise NewerFormatError(
@@ -102,7 +117,7 @@ def from_json(raw: bytes, path: Path) -> Manifest:
         )
     try:
         return _build(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(path, f"a field is absent or of another type ({error!r})") from error
 
 
@@ -112,17 +127,22 @@ def _build(data: dict[str, Any]) -> Manifest:
         raise ValueError(f"unknown fields {sorted(unknown)}")
     values = dict(data)
     values["files"] = {
-        role: FileRecord(str(file["name"]), str(file["digest"]), int(file["bytes"]))
-        for role, file in data["files"].items()
+        role: FileRecord(file["name"], file["digest"], file["bytes"]) for role, file in data["files"].items()
     }
     for file in values["files"].values():
-        if not file.name or "/" in file.name or "\\" in file.name or file.name in {".", ".."}:
+        if not _FILE_NAME.fullmatch(file.name) or file.name in {".", ".."}:
             raise ValueError(f"file name {file.name!r}")
+        if not _DIGEST.fullmatch(file.digest) or type(file.bytes) is not int or file.bytes < 0:
+            raise ValueError(f"digest {file.digest!r}, bytes {file.bytes!r}")
     for key in ("accepted", "known_bad"):
         values[key] = tuple(dict(entry) for entry in data.get(key, ()))
-        if any(not isinstance(entry.get("digest"), str) for entry in values[key]):
+        if any(not _DIGEST.fullmatch(entry["digest"]) for entry in values[key]):
             raise ValueError(f"{key} without digest")
-    values["frame_digests"] = tuple(str(digest) for digest in data["frame_digests"])
+        if any(not isinstance(entry.get("reason", ""), str) for entry in values[key]):
+            raise ValueError(f"{key} with a reason that is no text")
+    values["frame_digests"] = tuple(data["frame_digests"])
+    if not all(_DIGEST.fullmatch(digest) for digest in (data["digest"], *values["frame_digests"])):
+        raise ValueError("a digest is none")
     low_high = data.get("value_range")
     values["value_range"] = None if low_high is None else (float(low_high[0]), float(low_high[1]))
     manifest = Manifest(**values)
@@ -134,6 +154,13 @@ def _check_types(manifest: Manifest) -> None:
     for name in ("test", "check", "kind", "device_class", "digest", "source"):
         if not isinstance(getattr(manifest, name), str):
             raise TypeError(f"{name} is no text")
+    for name in ("level", "profile"):
+        if not isinstance(getattr(manifest, name), (str, type(None))):
+            raise TypeError(f"{name} is no text")
+    if manifest.seed is not None and type(manifest.seed) is not int:
+        raise TypeError("seed is no integer")
+    if not isinstance(manifest.tolerance, (dict, type(None))):
+        raise TypeError("tolerance is no object")
     for name in ("facts", "device", "environment", "updated"):
         if not isinstance(getattr(manifest, name), dict):
             raise TypeError(f"{name} is no object")

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from urllib.parse import unquote
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.[]=,+@ ")
@@ -98,6 +99,14 @@ def is_payload(name: str, stem: str) -> bool:
         return False
     rest = name[len(stem) + 1 :]
     return bool(_PAYLOAD.fullmatch(rest) or _FIRST_PAYLOAD.fullmatch(rest))
+
+
+def move_command(old: tuple[str, str], new: tuple[str, str]) -> str:
+    """What to type so that the golden of a test and check follows them to another test or check."""
+    (test, check), (new_test, new_check) = old, new
+    if check != new_check:
+        test, new_test = f"{test}::{check}", f"{new_test}::{new_check}"
+    return f"seedpin mv {shlex.quote(test)} {shlex.quote(new_test)}"
 
 
 def split_stem(stem: str) -> tuple[str, str]:

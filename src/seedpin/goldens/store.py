@@ -19,7 +19,14 @@ from seedpin.goldens.atomic import remove
 from seedpin.goldens.commit import Change, write_changes, write_completed
 from seedpin.goldens.journal import read_journal
 from seedpin.goldens.manifest import FORMAT, LFS_POINTER, FileRecord, Manifest, from_json, to_json
-from seedpin.goldens.names import check_stem, golden_folder, is_payload, payload_name, split_stem
+from seedpin.goldens.names import (
+    check_stem,
+    golden_folder,
+    is_payload,
+    move_command,
+    payload_name,
+    split_stem,
+)
 from seedpin.untrusted import check_plain, read_plain
 
 LARGEST_MANIFEST = 1 << 26
@@ -113,9 +120,15 @@ class GoldenStore:
         manifest = golden.manifest
         named = GoldenKey(manifest.test, manifest.check, manifest.device_class)
         if named != key:
+            hint = f"{_restore(golden.path)}, or {_WRITE_ANEW}"
+            moved = named.device_class == key.device_class and not self.manifest_path(named).exists()
+            if moved:
+                follow = move_command((named.test, named.check), (key.test, key.check))
+                hint = f"if its files were moved along with the test: {follow}; else {hint}"
             raise DamagedGoldenError(
-                f"{golden.path} is the golden of {_told(named)}, not of {_told(key)}: it was copied or moved",
-                hint=f"{_restore(golden.path)}, or {_WRITE_ANEW}",
+                f"{golden.path} is the golden of {_told(named)}, not of {_told(key)}: "
+                f"it was {'moved' if moved else 'copied or moved'}",
+                hint=hint,
             )
         return golden
 

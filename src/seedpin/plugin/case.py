@@ -19,7 +19,7 @@ from seedpin.errors import (
 )
 from seedpin.goldens.store import Golden, digest_or_none
 from seedpin.plugin.circumstances import with_measurements
-from seedpin.plugin.evidence import divergence, instability, neighbours
+from seedpin.plugin.evidence import divergence, instability, neighbours, renamed
 from seedpin.plugin.exhibit import Exhibit
 from seedpin.plugin.state import EARLIER
 from seedpin.refs.against import Against
@@ -133,6 +133,10 @@ class Case(Exhibit):
             return result
         result = self.keep(golden, decision, result)
         hint = broken.hint if broken is not None else ""
+        found = renamed(self) if decision.verdict is Verdict.MISSING and against is None else None
+        if found is not None:
+            sentence, hint = found
+            result = dataclasses.replace(result, reasons=(*result.reasons, sentence))
         if against is not None and decision.verdict is not Verdict.UNSTABLE:
             hint = against.next_step(decision.verdict, shlex.quote(self.key.test))
         return dataclasses.replace(

@@ -9,6 +9,8 @@ from typing import Any
 
 from seedpin.compare.tolerance import Tolerance
 from seedpin.errors import TraceError
+from seedpin.goldens.move import find_moved
+from seedpin.goldens.names import move_command
 from seedpin.goldens.store import Golden
 from seedpin.plugin.calls import Call, trace_of
 from seedpin.plugin.exhibit import Exhibit
@@ -75,3 +77,23 @@ def parting(
         said = "all that was recorded agrees with the golden's, so it came of the code after that"
         return replace(found, sentence=said)
     return found
+
+
+def renamed(exhibit: Exhibit) -> tuple[str, str] | None:
+    """Whose golden has the bits of a check that has none, in a sentence, and what to type if it was renamed.
+
+    Tests that this session knows are not asked: they are there still.
+    """
+    key = exhibit.key
+    alive = {item.nodeid for item in exhibit.desk.request.session.items}
+    found = find_moved(exhibit.desk.store.root, key, exhibit.subject.digest, alive - {key.test})
+    if not found:
+        return None
+    old, more = found[0], len(found) - 1
+    others = f", and {more} more" if more else ""
+    sentence = f"The golden of {old.test} ({old.check}) has these very bits{others}."
+    old_file, _, old_name = old.test.partition("::")
+    file, _, name = key.test.partition("::")
+    if (old_name, old.check) == (name, key.check) and not (exhibit.desk.settings.root / old_file).exists():
+        return sentence, f"if {old_file} was moved here: {move_command((old_file, ''), (file, ''))}"
+    return sentence, f"if that was renamed: {move_command((old.test, old.check), (key.test, key.check))}"

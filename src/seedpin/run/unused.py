@@ -23,7 +23,7 @@ def find_unused(inventory: Inventory, run: Run, classes: Collection[str]) -> Unu
     """What ``run``, the last one, shows to be unused.
 
     Kept: goldens of device classes that the run had no check on, of tests that it skipped, that were
-    written after it, and those whose manifest cannot be read.
+    written or moved after it, and those whose manifest cannot be read.
 
     Raises:
         PruneRefusedError: the run was partial or failed, or it does not tell.
@@ -42,7 +42,9 @@ def find_unused(inventory: Inventory, run: Run, classes: Collection[str]) -> Unu
     for entry in inventory.entries:
         if entry.manifest is None or entry.stem in claimed or entry.device_class not in classes:
             continue
-        if _below(entry.manifest.test, skipped) or str(entry.manifest.updated.get("when", "")) > began:
+        updated = entry.manifest.updated
+        newer = str(updated.get("when", "")) > began or str(updated.get("moved", "")) >= began
+        if newer or _below(entry.manifest.test, skipped):
             kept.append(entry)
         else:
             found.append(entry)
