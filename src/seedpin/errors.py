@@ -14,6 +14,8 @@
     |   |-- ProfileTooLateError    the CPU profile's variables came after the first operation
     |   |-- NondeterministicOpError  an operation has no deterministic implementation
     |   |-- AutotuneError          max-autotune under a strict pin
+    |   |-- ConcurrentPinError     another thread or task holds a pin
+    |   |-- DeferredBodyError      a decorated function whose body would run after its pin
     |   |-- DeviceUnavailableError   a device that was asked for is not there
     |   `-- ModelError             the factory failed, or the model gave nothing to check
     |-- ClipError
@@ -141,6 +143,18 @@ class AutotuneError(PinError):
     """Max-autotune under a strict pin."""
 
     slug = "autotune"
+
+
+class ConcurrentPinError(PinError):
+    """A pin was to begin while another thread, or another task of asyncio, holds one."""
+
+    slug = "concurrent-pin"
+
+
+class DeferredBodyError(PinError):
+    """A pin decorates a generator or an async function, whose body would run after the pin has ended."""
+
+    slug = "deferred-body"
 
 
 class DeviceUnavailableError(PinError):
@@ -283,6 +297,10 @@ class NondeterministicOpWarning(SeedpinWarning):
 
 class SameStreamWarning(SeedpinWarning):
     """A generator that was passed to a pinned call has the pin's seed: to lose it would change no bit."""
+
+
+class PinOrderWarning(SeedpinWarning):
+    """A pin ended before one that began inside of it, or was never ended."""
 
 
 class EntropyWarning(SeedpinWarning):

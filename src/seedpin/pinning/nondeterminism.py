@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import traceback
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import torch
 from seedpin.errors import NondeterministicOpError, NondeterministicOpWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from types import TracebackType
 
 _NO_IMPLEMENTATION = "does not have a deterministic implementation"
@@ -72,10 +71,23 @@ def _where(tb: TracebackType | None) -> str:
     return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
-@contextmanager
-def collecting(found: list[NondeterministicOp]) -> Iterator[None]:
-    """Put torch's warnings about such operations into ``found``; all others go where they went."""
-    with warnings.catch_warnings():
+class Collector:
+    """Puts torch's warnings about such operations where ``target`` says; all others go where they went.
+
+    It is installed once for all pins of level ``warn``, so that they may end in any order. Where ``target``
+    gives None, the warning goes on as well.
+    """
+
+    def __init__(self, target: Callable[[], list[NondeterministicOp] | None]) -> None:
+        self._target = target
+        self._saved: warnings.catch_warnings[None] | None = None
+
+    def start(self) -> None:
+        if self._saved is not None:
+            return
+        saved = warnings.catch_warnings()
+        saved.__enter__()
+        self._saved = saved
         warnings.filterwarnings("always", message=rf".*({_NO_IMPLEMENTATION}|{_CUBLAS})")
         forward: Any = warnings.showwarning
 
@@ -88,25 +100,31 @@ def collecting(found: list[NondeterministicOp]) -> Iterator[None]:
             line: str | None = None,
         ) -> None:
             op = _op_in(str(message))
-            if op is None:
+            found = self._target() if op is not None else None
+            if op is None or found is None:
                 forward(message, category, filename, lineno, file, line)
             else:
                 found.append(NondeterministicOp(op, str(message), filename, lineno))
 
         warnings.showwarning = show
-        yield
+
+    def stop(self) -> None:
+        if self._saved is not None:
+            self._saved.__exit__(None, None, None)
+            self._saved = None
 
 
-def warn_about(found: list[NondeterministicOp], *, seed: int) -> None:
-    """One warning for all of ``found``; none if it is empty."""
+def warn_about(found: list[NondeterministicOp], *, seed: int, file: str, line: int) -> None:
+    """One warning for all of ``found``, at the place of the pin; none if it is empty."""
     if not found:
         return
     places = list(dict.fromkeys(map(str, found)))
     listed = ", ".join(places[:5]) + (f" and {len(places) - 5} more" if len(places) > 5 else "")
-    warnings.warn(
+    warnings.warn_explicit(
         f"{len(places)} operation(s) without a deterministic implementation ran under a pin of level 'warn' "
         f"(seed {seed}): {listed}. Their bits may differ from run to run: replace them, or declare a "
         f"tolerance.",
         NondeterministicOpWarning,
-        stacklevel=4,  # past the pin and contextlib, to the end of the user's block
+        file,
+        line,
     )

@@ -5,29 +5,32 @@ Sources and switches belong to the process, and so does a pin: while one is acti
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import inspect
 import random
-import warnings
-from contextlib import ExitStack, contextmanager
+import types
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 
 from seedpin.config import DEFAULT_SEED
 from seedpin.config import LEVELS as LEVELS
-from seedpin.errors import ConfigError, DeviceUnavailableError, PinError, SeedError, SeedpinWarning
-from seedpin.pinning import nondeterminism, sources, switches
-from seedpin.pinning.deferred import ImportWatch
+from seedpin.errors import ConfigError, DeferredBodyError, DeviceUnavailableError, SeedError
+from seedpin.pinning import nondeterminism, sources, stack, switches
+from seedpin.pinning.origin import find_origin
 from seedpin.pinning.profiles import active_profile, verify_profile
+from seedpin.pinning.stack import current_pin as current_pin
+from seedpin.pinning.stack import last_pin as last_pin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager, ContextDecorator
+    from collections.abc import Callable
 
-    class _PinManager(AbstractContextManager["Pin"], ContextDecorator): ...
-
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_Held = TypeVar("_Held", covariant=True)
 
 _SEED_LIMIT = 2**32
 
@@ -64,7 +67,7 @@ class Pin:
 
     def reseed(self) -> None:
         """Put every source back to the start of its stream, also those imported since the pin began."""
-        before = _innermost_pin_state(self)
+        before = stack.saved_sources(self)
         for name, source in sources.REGISTRY.available().items():
             if before is not None and name not in before:
                 before[name] = source.get_state()
@@ -91,36 +94,6 @@ def generator_on(device: str | torch.device) -> torch.Generator:
         ) from error
 
 
-@dataclass(slots=True)
-class _Frame:
-    """What was before a pin (or, with ``pin`` None, before a hole in one)."""
-
-    pin: Pin | None
-    sources: dict[str, Any]
-    switches: dict[str, Any]
-
-
-@dataclass(slots=True)
-class _Process:
-    """The pins of this process, outermost first, and the last one that ended."""
-
-    frames: list[_Frame] = field(default_factory=list)
-    last: Pin | None = None
-
-
-_PROCESS = _Process()
-
-
-def current_pin() -> Pin | None:
-    """The innermost active pin; None outside of any and inside of ``unpinned()``."""
-    return _PROCESS.frames[-1].pin if _PROCESS.frames else None
-
-
-def last_pin() -> Pin | None:
-    """The active pin, else the one that ended last; None if there was none in this process."""
-    return current_pin() or _PROCESS.last
-
-
 def check_seed(seed: object) -> int:
     """``seed`` if every source takes it; raises SeedError otherwise."""
     if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) and 0 <= seed < _SEED_LIMIT:
@@ -138,130 +111,187 @@ def check_level(level: str) -> str:
     raise ConfigError(f"unknown level {level!r}", hint=f"choose one of {', '.join(LEVELS)}")
 
 
-def pin(seed: int = DEFAULT_SEED, *, level: str = "strict", profile: str | None = None) -> _PinManager:
+class Block(Generic[_Held]):
+    """A pin or a hole as a context manager and decorator; may be entered again, also while it is active."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._open: list[stack.Frame | None] = []  # one for each time it was entered; None: nothing to do
+
+    def _frame(self) -> stack.Frame | None:
+        raise NotImplementedError
+
+    def _held(self, frame: stack.Frame | None) -> _Held:
+        raise NotImplementedError
+
+    def _again(self) -> Block[_Held]:
+        raise NotImplementedError
+
+    def __enter__(self) -> _Held:
+        frame = self._frame()
+        try:
+            self._open.append(frame)
+            if frame is not None:
+                stack.begin(frame)
+        except BaseException as error:
+            if frame is not None:
+                stack.end(frame, error).speak(error)
+            self._open.pop()
+            raise
+        return self._held(frame)
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _tb: types.TracebackType | None
+    ) -> Literal[False] | None:
+        frame = self._open[-1]
+        if frame is None:
+            self._open.pop()
+            return None
+        try:
+            report = stack.end(frame, error)
+        except BaseException:  # a signal's: the first attempt may have stopped anywhere, also before it began
+            stack.end(frame, error)
+            raise
+        finally:
+            self._open.pop()
+        report.speak(error)
+        self._after(frame, error)
+        return None
+
+    def _after(self, frame: stack.Frame, error: BaseException | None) -> None:
+        """What is to be done once all is restored."""
+
+    def __del__(self) -> None:
+        for frame in reversed(getattr(self, "_open", ())):  # absent where __init__ was cut short
+            if frame is not None:
+                stack.abandon(frame)
+
+    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        """Decorate ``function``: each call of it has a block of its own.
+
+        Raises DeferredBodyError for a generator function or an async one, and at the call for a function that
+        returns a generator or a coroutine: what those do would run after the block has ended.
+        """
+        self._refuse_deferred(function, _deferred_kind(function))
+
+        @functools.wraps(function)
+        def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            with self._again():
+                result = function(*args, **kwargs)
+            self._refuse_deferred(function, _deferred_result(result))
+            return result
+
+        return call
+
+    def _refuse_deferred(self, function: Any, kind: str) -> None:
+        if not kind:
+            return
+        name = getattr(function, "__qualname__", repr(function))
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        place = f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
+        raise DeferredBodyError(
+            f"@{self._name} decorates {name}{place}, which {kind}: its body runs only after the call has "
+            "returned, and so after the block has ended",
+            hint=f"write `with {self._name}:` inside of it, around what draws and without a yield or an "
+            "await; or decorate the function that runs it to its end, as by list(...) or asyncio.run(...)",
+        )
+
+
+def _deferred_kind(function: Any) -> str:
+    """What makes calls of ``function`` return before its body has run; "" if nothing does."""
+    for found in (function, getattr(function, "__call__", None)):  # noqa: B004  (an object with an async __call__)
+        if inspect.isasyncgenfunction(found):
+            return "is an async generator"
+        if inspect.iscoroutinefunction(found):
+            return "is async"
+        if inspect.isgeneratorfunction(found):
+            return "is a generator"
+    return ""
+
+
+def _deferred_result(result: Any) -> str:
+    if inspect.iscoroutine(result):
+        result.close()  # else Python warns that it was never awaited, which is not what is wrong
+        return "returns a coroutine"
+    if inspect.isasyncgen(result):
+        return "returns an async generator"
+    return "returns a generator" if inspect.isgenerator(result) else ""
+
+
+class PinBlock(Block[Pin]):
+    """What ``pin`` returns."""
+
+    def __init__(self, seed: int, level: str, profile: str | None) -> None:
+        super().__init__(f"seedpin.pin({seed})")
+        self._seed, self._level, self._profile = seed, level, profile
+
+    def _again(self) -> PinBlock:
+        return PinBlock(self._seed, self._level, self._profile)
+
+    def _frame(self) -> stack.Frame:
+        if self._profile is not None:
+            verify_profile(self._profile)
+        if self._level == "strict":
+            switches.refuse_autotune()
+        profile = active_profile() if self._profile is None else self._profile
+        return stack.Frame(Pin(self._seed, self._level, profile), find_origin())
+
+    def _held(self, frame: stack.Frame | None) -> Pin:
+        assert frame is not None
+        assert frame.pin is not None
+        return frame.pin
+
+    def _after(self, frame: stack.Frame, error: BaseException | None) -> None:
+        if self._level == "strict" and isinstance(error, RuntimeError):
+            named = nondeterminism.error_from(error, seed=self._seed)
+            if named is not None:
+                raise named from error
+        if error is None:
+            place = frame.origin
+            found = self._held(frame)._found
+            nondeterminism.warn_about(found, seed=self._seed, file=place.file, line=place.line)
+
+
+class _Hole(Block[None]):
+    """What ``unpinned`` returns."""
+
+    def __init__(self) -> None:
+        super().__init__("seedpin.unpinned()")
+
+    def _again(self) -> _Hole:
+        return _Hole()
+
+    def _frame(self) -> stack.Frame | None:
+        return stack.Frame(None, find_origin()) if current_pin() is not None else None
+
+    def _held(self, frame: stack.Frame | None) -> None:
+        return None
+
+
+def pin(seed: int = DEFAULT_SEED, *, level: str = "strict", profile: str | None = None) -> PinBlock:
     """Seed every source, set every switch of ``level``, and restore all of it at the end of the block.
 
-    Without a seed it is ``seedpin.config.DEFAULT_SEED``. Also a decorator.
-    ``strict`` refuses what cannot repeat, ``warn`` collects it in ``Pin.warnings``,
-    ``seeds`` leaves the switches alone. ``profile`` None means the profile of this process; a name is
-    verified. Raises SeedError, ConfigError, ProfileTooLateError, AutotuneError, and
-    NondeterministicOpError from the block; PinError if something could not be restored.
+    Without a seed it is ``seedpin.config.DEFAULT_SEED``. Also a decorator of functions that are neither
+    generators nor async (DeferredBodyError). ``strict`` refuses what cannot repeat, ``warn`` collects it in
+    ``Pin.warnings``, ``seeds`` leaves the switches alone. ``profile`` None means the profile of this process;
+    a name is verified.
+
+    Raises SeedError and ConfigError here; ProfileTooLateError, AutotuneError and ConcurrentPinError at the
+    start of the block, NondeterministicOpError from it; PinError at its end if something could not be
+    restored. Warns PinOrderWarning if it ends before a pin that began inside of it.
     """
-    manager: Any = _pin(check_seed(seed), check_level(level), profile)
-    return manager  # type: ignore[no-any-return]
+    return PinBlock(check_seed(seed), check_level(level), profile)
 
 
-@contextmanager
-def _pin(seed: int, level: str, profile: str | None) -> Iterator[Pin]:
-    if profile is not None:
-        verify_profile(profile)
-    this = Pin(seed, level, active_profile() if profile is None else profile)
-    if level == "strict":
-        switches.refuse_autotune()
-    has_switches = level in switches.SWITCH_LEVELS
-    frame = _Frame(this, sources.snapshot(), switches.snapshot())
-    _PROCESS.frames.append(frame)
-    with ExitStack() as stack:
-        stack.push(_leave(frame))
-        if has_switches:
-            _WATCH.start()
-            switches.apply(level, frame.switches, this.profile)
-        sources.seed_all(seed)
-        if level == "warn":
-            stack.enter_context(nondeterminism.collecting(this._found))
-        try:
-            yield this
-        except RuntimeError as error:
-            named = nondeterminism.error_from(error, seed=seed) if level == "strict" else None
-            if named is None:
-                raise
-            raise named from error
-    nondeterminism.warn_about(this._found, seed=seed)
-
-
-def _leave(frame: _Frame) -> Callable[[Any, BaseException | None, Any], None]:
-    def leave(_kind: Any, error: BaseException | None, _tb: Any) -> None:
-        _PROCESS.frames.remove(frame)
-        if frame.pin is not None:
-            _PROCESS.last = frame.pin
-        if not _PROCESS.frames:
-            _WATCH.stop()
-        _restore(frame, error)
-
-    return leave
-
-
-def _restore(frame: _Frame, error: BaseException | None) -> None:
-    failures = switches.restore(frame.switches) + sources.restore(frame.sources)
-    if not failures:
-        return
-    what = f"not everything could be restored after a pin: {'; '.join(failures)}"
-    if error is None:
-        raise PinError(what, hint="repair the source's set_state, or start a fresh process")
-    # The error on its way out is the more important one.
-    warnings.warn(what, SeedpinWarning, stacklevel=2)
-
-
-@contextmanager
-def unpinned() -> Iterator[None]:
+def unpinned() -> Block[None]:
     """Open a hole in the active pin: inside, sources and switches are as they were outside of it.
 
     What is drawn inside continues the outer streams (two holes do not draw the same), and what is set
     inside stays set outside of the pin. Afterwards the pinned streams resume where they were. Nothing
-    happens where no pin is active.
+    happens where no pin is active. Also a decorator, as ``pin`` is. Raises ConcurrentPinError where another
+    thread or task holds the pin.
     """
-    outer = _outermost_pin()
-    if outer is None:
-        yield
-        return
-    held = _Frame(None, sources.snapshot(), switches.snapshot())
-    _PROCESS.frames.append(held)
-    failures = switches.restore(outer.switches) + sources.restore(outer.sources)
-    try:
-        yield
-    finally:
-        outer.sources.update(sources.snapshot())
-        outer.switches.update(switches.snapshot())
-        _PROCESS.frames.remove(held)
-        failures += switches.restore(held.switches) + sources.restore(held.sources)
-        if failures:
-            warnings.warn(
-                f"a hole in a pin is not exact: {'; '.join(failures)}", SeedpinWarning, stacklevel=3
-            )
-
-
-def _outermost_pin() -> _Frame | None:
-    """The outermost pin inside of the innermost hole: what is active now began with it."""
-    found = None
-    for frame in reversed(_PROCESS.frames):
-        if frame.pin is None:
-            break
-        found = frame
-    return found
-
-
-def _innermost_pin_state(pin_: Pin) -> dict[str, Any] | None:
-    return next((frame.sources for frame in _PROCESS.frames if frame.pin is pin_), None)
-
-
-def _module_arrived(module: str) -> None:
-    """The compiler was imported inside of a pin: save what it starts with, then pin it."""
-    for switch in switches.SWITCHES:
-        if switch.module != module or not switch.available():
-            continue
-        found = now = switch.read()
-        for frame in _PROCESS.frames:
-            # Each frame saves what would have been held around it, had the module been there.
-            frame.switches.setdefault(switch.name, now)
-            if frame.pin is None:
-                now = found
-            elif frame.pin.level in switches.SWITCH_LEVELS:
-                now = switch.held(frame.pin.level, now, frame.pin.profile)
-        if now != found:
-            switch.write(now)
-
-
-_WATCH = ImportWatch(switches.LATE_MODULES, _module_arrived)
+    return _Hole()
 
 
 def worker_init_fn(worker_id: int) -> None:

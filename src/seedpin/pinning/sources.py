@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from seedpin.errors import ConfigError, PinError, SeedpinWarning
+from seedpin.errors import ConfigError, PinError, SeedpinError, SeedpinWarning
 from seedpin.pinning.foreign import CupySource, JaxSource, TensorflowSource
+from seedpin.pinning.restoring import run_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -281,6 +282,8 @@ def seed_all(seed: int) -> None:
 def _ask(name: str, what: str, function: Callable[[], Any]) -> Any:
     try:
         return function()
+    except SeedpinError:
+        raise
     except Exception as error:
         raise PinError(
             f"the random source {name!r} cannot be {what}: {type(error).__name__}: {error}",
@@ -288,14 +291,24 @@ def _ask(name: str, what: str, function: Callable[[], Any]) -> Any:
         ) from error
 
 
+def read_all() -> tuple[dict[str, Any], list[str]]:
+    """As ``snapshot``, but what cannot be read is left out, and said in words."""
+    found: dict[str, Any] = {}
+
+    def read(name: str, source: RandomSource) -> None:
+        found[name] = source.get_state()
+
+    available = REGISTRY.available().items()
+    return found, run_all(
+        (f"random source {name}", partial(read, name, source)) for name, source in available
+    )
+
+
 def restore(states: dict[str, Any]) -> list[str]:
     """Restore every state in ``states``; what failed is returned in words, and stops nothing."""
-    failures = []
     sources = REGISTRY.available()
-    for name, state in states.items():
-        try:
-            if name in sources:
-                sources[name].set_state(state)
-        except Exception as error:
-            failures.append(f"random source {name}: {type(error).__name__}: {error}")
-    return failures
+    return run_all(
+        (f"random source {name}", partial(sources[name].set_state, state))
+        for name, state in states.items()
+        if name in sources
+    )

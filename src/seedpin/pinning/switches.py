@@ -13,6 +13,7 @@ import torch
 from seedpin.errors import AutotuneError
 from seedpin.pinning import fp32, kernels
 from seedpin.pinning.profiles import active_profile
+from seedpin.pinning.restoring import run_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +31,8 @@ class Switch:
 
     ``strict`` and ``warn`` turn the value found into the value held under a pin of that level; ``portable``,
     where it is given, takes the place of both under that profile.
-    ``module`` is what must be imported already for the switch to exist.
+    ``module`` is what must be imported already for the switch to exist; each thread has its own of those that
+    are ``of_thread``.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Switch:
     available: Callable[[], bool]
     module: str = ""
     portable: Callable[[Any], Any] | None = None
+    of_thread: bool = False
 
     def held(self, level: str, found: Any, profile: str | None = None) -> Any:
         """The value under a pin of ``level`` and ``profile`` (None: the profile of this process)."""
@@ -269,19 +272,22 @@ def apply(level: str, found: Mapping[str, Any], profile: str | None = None) -> N
                 switch.write(held)
 
 
-def restore(values: Mapping[str, Any]) -> list[str]:
-    """Write every value back; what failed is returned in words, and stops nothing."""
-    failures = []
-    for switch in available():
-        if switch.name not in values:
-            continue
-        try:
-            # Writing is not always free (the compiler drops caches), reading always is.
-            if switch.read() != values[switch.name]:
-                switch.write(values[switch.name])
-        except Exception as error:
-            failures.append(f"switch {switch.name}: {type(error).__name__}: {error}")
-    return failures
+def restore(values: Mapping[str, Any], *, other_thread: bool = False) -> list[str]:
+    """Write every value back; what failed is returned in words, and stops nothing.
+
+    With ``other_thread``, what each thread has for itself is left alone: it is not what was read.
+    """
+
+    def put_back(switch: Switch) -> None:
+        # Writing is not always free (the compiler drops caches), reading always is.
+        if switch.read() != values[switch.name]:
+            switch.write(values[switch.name])
+
+    return run_all(
+        (f"switch {switch.name}", partial(put_back, switch))
+        for switch in available()
+        if switch.name in values and not (other_thread and switch.of_thread)
+    )
 
 
 def describe() -> dict[str, str]:
