@@ -66,10 +66,10 @@ def test_a_run_does_not_part_from_itself(level: Level) -> None:
     assert first_divergence(traced(level=level), traced(level=level)) is None
 
 
-def test_levels_must_agree() -> None:
-    """Traces of two levels cannot be compared."""
-    with pytest.raises(TraceError, match="different levels"):
-        first_divergence(traced(level="stages"), traced(level="modules"))
+def test_operations_are_compared_with_operations_only() -> None:
+    """A trace of every operation is told at no other level."""
+    with pytest.raises(TraceError, match="cannot be told at level stages"):
+        first_divergence(traced(level="stages"), traced(level="ops"))
 
 
 def test_the_innermost_module_is_named_with_its_setting() -> None:

@@ -69,7 +69,7 @@ def align(golden: Sequence[Node], here: Sequence[Node]) -> list[Pair]:
         elif h is not None:
             new.append(here[h])
     settle()
-    return _find_moved(rows)
+    return _join_draws(_find_moved(rows))
 
 
 def _key(node: Node) -> Hashable:
@@ -118,6 +118,43 @@ def _find_moved(rows: list[Pair]) -> list[Pair]:
                 gone.add(origin)
                 result[index] = Pair("moved", rows[origin].golden, row.here)
     return [row for index, row in enumerate(result) if row is not None and index not in gone]
+
+
+def _join_draws(rows: list[Pair]) -> list[Pair]:
+    """Lay a lost draw beside a new one of the same gap that is the same draw made otherwise.
+
+    Of one function with another shape or generator, or of one shape from another generator: then it is told
+    what changed, not that one draw was lost and another is new.
+    """
+    result: list[Pair] = []
+    for row in rows:
+        at = len(result)
+        while at and result[at - 1].change in ("lost", "new"):
+            at -= 1
+        other = "lost" if row.change == "new" else "new"
+        for index in range(at, len(result)):
+            gap = result[index]
+            if row.change in ("lost", "new") and gap.change == other and _same_draw(gap, row):
+                joined = (gap.golden or row.golden, row.here or gap.here)
+                result[index] = Pair("same", *joined)
+                break
+        else:
+            result.append(row)
+    return result
+
+
+def _same_draw(one: Pair, other: Pair) -> bool:
+    golden, here = one.golden or other.golden, one.here or other.here
+    if golden is None or here is None or not golden.record.kind == here.record.kind == "draw":
+        return False
+    old, new = golden.record, here.record
+    if "unseen" in old.extra or "unseen" in new.extra:
+        return False
+    same_function = old.extra.get("in", "").split(" < ")[:2] == new.extra.get("in", "").split(" < ")[:2]
+    same_shape = _shape(old) == _shape(new)
+    return same_function or (
+        old.name == new.name and (same_shape or len(old.outputs) == len(new.outputs) == 1)
+    )
 
 
 def diff(golden: Sequence[Hashable], here: Sequence[Hashable]) -> list[tuple[int | None, int | None]]:

@@ -20,6 +20,7 @@ _SKIPPED = (
     str(Path(torch.__file__).parent) + "/",
     "<",
 )
+_HELPERS = ("randn_tensor",)  # diffusers
 _SKIPPED_NAMES = ("/contextlib.py", "/functools.py")
 
 
@@ -89,17 +90,19 @@ def _skipped(filename: str) -> bool:
 def call_site(depth: int = 2, chain: int = 3) -> tuple[str, str]:
     """``file:line`` of the innermost caller outside of torch and seedpin, and the functions it sits in.
 
-    The second text names up to ``chain`` functions, innermost first: ``randn_tensor < prepare_latents``.
+    The second text names up to ``chain`` functions, innermost first: ``randn_tensor < prepare_latents``. The
+    line is not that of a helper through which every draw of a library goes, but of who called it.
     """
     frame = sys._getframe(depth)
-    site = ""
+    site, helping = "", True
     names: list[str] = []
     walker: Any = frame
     while walker is not None and len(names) < chain:
         code = walker.f_code
         if not _skipped(code.co_filename):
-            if not site:
+            if helping:
                 site = f"{_shorten(code.co_filename)}:{walker.f_lineno}"
+                helping = code.co_name in _HELPERS
             names.append(code.co_name)
         walker = walker.f_back
     return site, " < ".join(names)

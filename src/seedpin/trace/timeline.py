@@ -15,7 +15,18 @@ from seedpin.trace.model import Fingerprint, Record, Trace
 __all__ = ["Cause", "Divergence", "Event", "Run", "timeline"]
 
 Cause: TypeAlias = Literal[
-    "draw", "module", "scheduler", "stage", "op", "glue", "argument", "weights", "records", "mark", "clip"
+    "draw",
+    "module",
+    "scheduler",
+    "stage",
+    "op",
+    "glue",
+    "argument",
+    "weights",
+    "records",
+    "mark",
+    "clip",
+    "nonfinite",
 ]
 
 
@@ -26,7 +37,8 @@ class Divergence:
     kind: ``draw`` (new, lost, reordered, or from another state), ``module``/``stage``/``scheduler``/``op``
     (inputs and weights agree, the output does not), ``glue`` (an input differs though all before agrees),
     ``argument`` (a value, or a tensor that is there on one side only), ``weights``, ``records`` (a call on
-    one side only), ``mark``, ``clip`` (only the frames differ: post-processing).
+    one side only), ``mark``, ``clip`` (only the frames differ: post-processing). ``nonfinite`` is of one run
+    alone: the first NaN or infinity.
     """
 
     kind: Cause
@@ -91,6 +103,15 @@ class Run:
     here: Trace
     events: list[Event] = field(default_factory=list)
     pairs: list[tuple[Record, Record]] = field(default_factory=list)
+
+    def position(self, event: Event) -> int:
+        """Index of this very event."""
+        return next(index for index, other in enumerate(self.events) if other is event)
+
+    def inside(self, golden: Record) -> list[Event]:
+        """Events between the beginning and the end of a call, in time."""
+        at = [index for index, event in enumerate(self.events) if event.golden is golden]
+        return self.events[at[0] + 1 : at[-1]] if len(at) > 1 else []
 
     def divergence(
         self, kind: Cause, place: str, sentence: str, event: Event, hints: Sequence[str] = ()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from seedpin.trace.align import Node
 from seedpin.trace.distance import label
-from seedpin.trace.model import Fingerprint, Record, Seen, Trace, hashes_agree, names_a_path
+from seedpin.trace.model import Fingerprint, Record, Seen, Trace, hashes_agree
 
 __all__ = [
     "after",
@@ -18,8 +18,8 @@ __all__ = [
     "draw",
     "draw_number",
     "draw_place",
-    "hints",
     "index_of",
+    "kernels",
     "owner",
     "partner",
     "result",
@@ -97,19 +97,15 @@ def change(golden: Seen | None, here: Seen | None) -> str:
     return f"is {text(here)} here, was {text(golden)}"
 
 
-def changed_weights(golden: Trace, here: Trace, name: str) -> list[str]:
-    """Parameters of a module, or below it, whose hashes differ; those directly in it first."""
-    prefix = f"{name}."
-    names = [
-        key
-        for key in dict.fromkeys([*golden.weights, *here.weights])
-        if key.startswith(prefix) and _weight_differs(golden, here, key)
-    ]
-    return names or [
-        key
-        for key in golden.weights
-        if "." not in name and key in here.weights and _weight_differs(golden, here, key)
-    ]
+def changed_weights(golden: Trace, here: Trace, record: Record) -> list[str]:
+    """Parameters of a call whose hashes differ: of the module alone, at level ``stages`` of all below it."""
+    prefix = f"{record.name}."
+    known = list(dict.fromkeys([*golden.weights, *here.weights]))
+    inside = [key for key in known if key.startswith(prefix)]
+    if not inside and "." not in record.name:
+        inside = [key for key in known if key in golden.weights and key in here.weights]
+    names = [key for key in inside if _weight_differs(golden, here, key)]
+    return names if golden.level == "stages" else [key for key in names if owner([key]) == record.name]
 
 
 def _weight_differs(golden: Trace, here: Trace, name: str) -> bool:
@@ -119,45 +115,20 @@ def _weight_differs(golden: Trace, here: Trace, name: str) -> bool:
     return left is not right and (left is None or right is None or hashes_agree(left, right) is False)
 
 
-def owner(parameter: str) -> str:
-    """The module that holds a parameter."""
-    return parameter.rpartition(".")[0]
+def owner(parameters: Sequence[str]) -> str:
+    """The innermost module that holds all of these parameters; empty for none."""
+    shared: list[str] = []
+    for parts in zip(*(name.split(".")[:-1] for name in parameters), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    return ".".join(shared)
 
 
-def hints(golden: Trace, here: Trace, record: Record, other: Record | None) -> list[str]:
-    """Changed hyper-parameters, classes and attention kernels of a record's module and of all below it."""
-    found = _config_changes(golden, here, record)
-    if other is not None:
-        for key in ("attention",):
-            left, right = record.extra.get(key), other.extra.get(key)
-            if left != right:
-                found.append(f"{key} kernel of {record.name}: {left or 'none'} -> {right or 'none'}")
-    return found
-
-
-def _config_changes(golden: Trace, here: Trace, record: Record) -> list[str]:
-    name = record.name.rpartition(".")[0] if record.kind == "scheduler" else record.name
-    left = {info.name: info for info in golden.modules}
-    right = {info.name: info for info in here.modules}
-    if name not in left:  # A method of a module: `vae.decode` belongs to `vae`.
-        name = name.rpartition(".")[0]
-    found = []
-    for key in dict.fromkeys([*left, *right]):
-        if key != name and not key.startswith(f"{name}."):
-            continue
-        old, new = left.get(key), right.get(key)
-        if old is None or new is None:
-            found.append(f"{key} is {'new' if old is None else 'gone'}")
-        elif old != new:
-            if old.cls != new.cls:
-                found.append(f"{key}: class {old.cls} -> {new.cls}")
-            for setting in dict.fromkeys([*new.config, *old.config]):
-                was, now = old.config.get(setting, "absent"), new.config.get(setting, "absent")
-                if was != now and not names_a_path(setting, now if was == "absent" else was):
-                    found.append(f"{key} {old.cls}: {setting} {was} -> {now}")
-    if len(found) > 8:
-        found[8:] = [f"and {len(found) - 8} more settings"]
-    return found
+def kernels(golden: Record, here: Record) -> list[str]:
+    """``attention kernel of transformer: flash -> math``, where both sides noted one and they differ."""
+    old, new = golden.extra.get("attention"), here.extra.get("attention")
+    return [f"attention kernel of {golden.name}: {old} -> {new}"] if old and new and old != new else []
 
 
 def short(record: Record | None, parent: str) -> str:
@@ -200,11 +171,14 @@ def swapped_sites(golden: Trace, here: Trace) -> list[str]:
     left = [item for item in golden.records if item.kind == "draw"]
     right = [item for item in here.records if item.kind == "draw"]
     return [
-        f"random draw {index} has the same values but another caller: "
-        f"{old.extra.get('in')} -> {new.extra.get('in')}"
+        f"random draw {index} has the same values but another caller: {_asked(old)} -> {_asked(new)}"
         for index, (old, new) in enumerate(zip(left, right, strict=False))
-        if old.outputs == new.outputs and old.extra.get("in") != new.extra.get("in")
+        if old.outputs == new.outputs and _asked(old) != _asked(new)
     ][:3]
+
+
+def _asked(record: Record) -> str:
+    return record.extra.get("in", "").removeprefix("randn_tensor < ")
 
 
 def result(changed: Sequence[tuple[str, Seen | None, Seen | None]]) -> str:

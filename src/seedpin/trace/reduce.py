@@ -1,0 +1,58 @@
+"""Two traces of different levels, brought to the level that both have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from seedpin.errors import TraceError
+from seedpin.trace.model import LEVELS, Level, Record, Trace
+
+__all__ = ["at_common_level", "at_level"]
+
+
+def at_level(trace: Trace, level: Level) -> Trace:
+    """What ``trace`` would tell at a coarser ``level``: inner records go, the others stay as they are.
+
+    A stage's weights are hashed with all below it at level ``stages``, alone at ``modules``: their sums are
+    never compared, so those of a reduced record are marked, and ``weights_agree`` answers None. Raises
+    TraceError for a finer level than the trace has, and for level ``ops``: it records draws otherwise.
+    """
+    if level == trace.level:
+        return trace
+    if trace.level == "ops" or LEVELS.index(level) > LEVELS.index(trace.level):
+        raise TraceError(
+            f"a trace at level {trace.level} cannot be told at level {level}.",
+            hint="record both at the same level",
+        )
+    kept: list[Record] = []
+    above: list[tuple[int, int]] = []  # Open records that stay: depth in the trace, place in ``kept``.
+    for record in trace.records:
+        while above and above[-1][0] >= record.depth:
+            above.pop()
+        if record.kind == "module":
+            # The attention kernel is noted at the innermost record, for its first call.
+            kernel = record.extra.get("attention")
+            if kernel and above:
+                outer = kept[above[-1][1]]
+                kept[above[-1][1]] = replace(outer, extra={"attention": kernel, **outer.extra})
+            continue
+        weights = f"{trace.level}:{record.weights}" if record.weights else ""
+        kept.append(replace(record, depth=len(above), weights=weights))
+        if record.kind in ("stage", "scheduler"):
+            above.append((record.depth, len(kept) - 1))
+    return replace(trace, level=level, records=tuple(kept))
+
+
+def at_common_level(golden: Trace, here: Trace) -> tuple[Trace, Trace]:
+    """Both traces at the coarser of their levels, with the weights that both name. Raises TraceError."""
+    if golden.level == here.level:
+        return golden, here
+    level = min(golden.level, here.level, key=LEVELS.index)
+    both = golden.weights.keys() & here.weights.keys()
+    return _with(at_level(golden, level), both), _with(at_level(here, level), both)
+
+
+def _with(trace: Trace, names: set[str]) -> Trace:
+    weights: Mapping[str, str] = {name: text for name, text in trace.weights.items() if name in names}
+    return replace(trace, weights=weights)
