@@ -122,7 +122,7 @@ def test_code_that_was_left_out_shows_as_an_output_that_is_handed_on() -> None:
     found = parted(loop(bits("scaled")), loop(bits("x1"), clip=CHANGED))
     assert "here it is the output of scheduler.step 0 itself" in found.sentence
     found = parted(loop(bits("x1")), loop(bits("scaled"), clip=CHANGED))
-    assert "it was the output of scheduler.step 0 itself" in found.sentence
+    assert "before it was the output of scheduler.step 0 itself" in found.sentence
 
 
 def test_a_renamed_argument_is_no_divergence() -> None:

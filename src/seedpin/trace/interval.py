@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from seedpin.trace.distance import label
 from seedpin.trace.model import Argument, Fingerprint, Record, Seen, agree
 from seedpin.trace.timeline import Event, Run
+from seedpin.trace.wording import draw_number
 
 __all__ = ["handed_on", "near_end"]
 
@@ -50,9 +51,11 @@ def handed_on(run: Run, event: Event, name: str) -> str:
         was = any(agree(item, old) for item in _tensors(golden.outputs))
         now = any(agree(item, new) for item in _tensors(here.outputs))
         if was != now:
-            return (
-                f"{'here it is' if now else 'it was'} the output of {label(here if now else golden)} itself"
-            )
+            record = here if now else golden
+            what = f"the output of {label(record)}"
+            if record.kind == "draw":
+                what = f"random draw {draw_number(run.here if now else run.golden, record)}"
+            return f"{'here it is' if now else 'before it was'} {what} itself"
     return ""
 
 
