@@ -10,7 +10,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +19,9 @@ import torch
 from xxhash import xxh3_64_digest, xxh3_64_hexdigest
 
 from seedpin.trace.model import Value
+from seedpin.trace.observe import Slots
 from seedpin.trace.patching import Patches, call_site, wrapped_like
+from seedpin.trace.watch import Live
 
 __all__ = ["DrawSink", "StateWatch", "generator_label", "generator_of", "generator_state", "patch_draws"]
 
@@ -30,21 +33,30 @@ _METHODS = (
     *("normal_", "uniform_", "random_", "bernoulli_", "exponential_", "geometric_", "cauchy_", "log_normal_"),
     *("bernoulli", "multinomial"),
 )
-_DROPOUTS = (
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "alpha_dropout",
-    "feature_alpha_dropout",
-    "rrelu",
-)
+_DROPOUTS = {
+    **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), 2),
+    "rrelu": 3,
+}
+"""What draws only in training, and where that is said. These are the kernels behind ``nn.functional``, whose
+own functions stay as they are: tensor subclasses, modes and dynamo know them by identity."""
+
+_DEPENDS_ON = {
+    "torch.normal": ("mean", "std"),
+    "torch.bernoulli": ("input",),
+    "torch.multinomial": ("input",),
+    "torch.poisson": ("input",),
+    "Tensor.bernoulli": ("input",),
+    "Tensor.multinomial": ("input",),
+    "Tensor.bernoulli_": ("", "p"),
+}
+"""Arguments, by position, whose values decide what is drawn: what comes of it may differ though the stream is
+the same. Of a method that fills its tensor, what was in there before does not count."""
 
 
 class DrawSink(Protocol):
     """What receives draws: the recorder."""
 
-    def watching(self) -> bool: ...
+    def see(self, name: str, value: object, into: Slots, /) -> None: ...
 
     def draw(
         self,
@@ -53,7 +65,8 @@ class DrawSink(Protocol):
         result: object,
         extra: Mapping[str, str],
         site: str,
-        arguments: tuple[tuple[str, Value], ...],
+        arguments: Iterable[tuple[str, int | Value]],
+        /,
     ) -> None: ...
 
 
@@ -94,43 +107,96 @@ def generator_label(generator: torch.Generator | None, given: bool) -> str:
     return f"{'own' if given and generator is not torch.default_generator else 'global'} {device}"
 
 
-def patch_draws(patches: Patches, sink: DrawSink) -> None:
-    """Replace every drawing function of torch by one that tells ``sink``, until ``patches`` are undone."""
+def patch_draws(patches: Patches, live: Live) -> None:
+    """Replace every drawing function of torch by one that tells the recorder."""
     for name in _FUNCTIONS:
-        patches.set(torch, name, _watched(f"torch.{name}", getattr(torch, name), sink))
+        patches.set(torch, name, _watched(f"torch.{name}", getattr(torch, name), live, "torch"))
     for name in _METHODS:
-        patches.set(torch.Tensor, name, _watched(f"Tensor.{name}", getattr(torch.Tensor, name), sink))
-    for name in _DROPOUTS:
-        function = getattr(torch.nn.functional, name)
-        patches.set(torch.nn.functional, name, _watched(f"F.{name}", function, sink, may_draw=True))
+        original = getattr(torch.Tensor, name)
+        patches.set(torch.Tensor, name, _watched(f"Tensor.{name}", original, live, "torch"))
+    for name, training in _DROPOUTS.items():
+        holder = torch if name == "rrelu" else torch._VF
+        for attribute in (name, f"{name}_"):
+            original = getattr(holder, attribute)
+            watched = _watched(f"F.{name}", original, live, holder.__name__, attribute, training=training)
+            patches.set(holder, attribute, watched)
+
+
+@dataclass(slots=True)
+class _Draw:
+    """A draw that is about to be made."""
+
+    generator: torch.Generator | None
+    given: bool
+    before: str
+    inputs: Slots
 
 
 def _watched(
-    name: str, original: Callable[..., Any], sink: DrawSink, *, may_draw: bool = False
+    name: str,
+    original: Callable[..., Any],
+    live: Live,
+    module: str,
+    attribute: str = "",
+    *,
+    training: int = 0,
 ) -> Callable[..., Any]:
+    depends_on = _DEPENDS_ON.get(name, ("input",) if training else ())
+
     def watched(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
         # Dynamo reads this as a constant and sees the original alone: the same graph as without us.
-        if torch.compiler.is_compiling() or not sink.watching():
+        if torch.compiler.is_compiling():
             return original(*args, **kwargs)
-        if may_draw and not kwargs.get("training", args[2] if len(args) > 2 else True):
+        recorder = live.recorder
+        if recorder is None or not recorder.watching():
+            return original(*args, **kwargs)
+        if training and len(args) > training and not args[training]:
             return original(*args, **kwargs)  # A dropout in eval mode: by far the most frequent caller.
-        generator, given = _generator(args, kwargs)
-        before = generator_state(generator)
+        draw = recorder.guarded(name, _before, recorder, args, kwargs, depends_on)
         result = original(*args, **kwargs)
-        if may_draw and before == generator_state(generator):
-            return result
-        site, functions = call_site(2)
-        device = str(result.device) if isinstance(result, torch.Tensor) else ""
-        extra = {"generator": generator_label(generator, given), "device": device, "in": functions}
-        values = tuple(
-            (key, Value(repr(value)))
-            for key, value in [*((str(index), item) for index, item in enumerate(args)), *kwargs.items()]
-            if isinstance(value, (int, float, bool))
-        )
-        sink.draw(name, before, result, extra, site, values)
+        if draw is not None:
+            recorder.guarded(name, _after, recorder, name, draw, result, args, kwargs, bool(training))
         return result
 
-    return wrapped_like(watched, original)
+    place = name if name.startswith("Tensor.") else attribute or name.rpartition(".")[2]
+    return wrapped_like(watched, original, place, module)
+
+
+def _before(
+    recorder: DrawSink, args: tuple[Any, ...], kwargs: Mapping[str, Any], depends_on: tuple[str, ...]
+) -> _Draw:
+    generator, given = _generator(args, kwargs)
+    inputs: Slots = []
+    for index, key in enumerate(depends_on):
+        value = args[index] if index < len(args) else kwargs.get(key)
+        # Before the call, as some write into what they are given.
+        if key and isinstance(value, torch.Tensor):
+            recorder.see(key, value, inputs)
+    return _Draw(generator, given, generator_state(generator), inputs)
+
+
+def _after(
+    recorder: DrawSink,
+    name: str,
+    draw: _Draw,
+    result: object,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    may_draw: bool,
+) -> None:
+    if may_draw and draw.before == generator_state(draw.generator):
+        return
+    site, functions = call_site(2)
+    device = str(result.device) if isinstance(result, torch.Tensor) else ""
+    label = generator_label(draw.generator, draw.given)
+    extra = {"generator": label, "device": device, "in": functions}
+    values: Slots = [
+        (key, Value(repr(value)))
+        for key, value in [*((str(index), item) for index, item in enumerate(args)), *kwargs.items()]
+        if isinstance(value, (int, float, bool))
+    ]
+    recorder.draw(name, draw.before, result, extra, site, [*values, *draw.inputs])
 
 
 def _generator(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[torch.Generator | None, bool]:

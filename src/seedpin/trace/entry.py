@@ -4,45 +4,61 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
-
-from torch import nn
 
 from seedpin.trace.find import SCHEDULER_METHODS, Found
 from seedpin.trace.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES
 from seedpin.trace.model import Argument, Fingerprint, Kind, Level, Record
 from seedpin.trace.observe import Slots
-from seedpin.trace.weights import Own
+from seedpin.trace.weights import Held
 
-__all__ = ["Entry", "Raw", "parameters_of", "to_watch"]
+__all__ = ["Entry", "Raw", "parameters_of", "scheduler_entry", "to_watch"]
 
 
 class Entry:
-    """A watched callable."""
+    """A watched callable. Does not keep its object alive."""
 
-    __slots__ = ("call", "kind", "module", "name", "own", "parameters", "samples", "scheduler", "stage")
+    __slots__ = (
+        *("call", "held", "inside", "kind", "name", "owner", "parameters", "samples"),
+        *("scheduler", "stage", "weighed"),
+    )
 
     def __init__(
         self,
         kind: Kind,
         name: str,
+        owner: object,
         parameters: tuple[str, ...],
         *,
-        module: nn.Module | None = None,
+        weighed: bool = False,
         stage: bool = False,
-        scheduler: Any = None,
+        scheduler: str = "",
     ) -> None:
         self.kind = kind
         self.name = name
+        self.owner = _reference(owner)
+        """Gives the object, or None when it is gone."""
         self.parameters = parameters
-        self.module = module
+        self.weighed = weighed
+        """Whether its weights are recorded: it is a module."""
         self.stage = stage
         self.scheduler = scheduler
+        """Name of the scheduler whose method it is."""
         self.call = 0
         self.samples = MODULE_SAMPLES if kind == "module" else STAGE_SAMPLES
-        self.own: Own | None = None
-        """The module's own weights as they were at the last call."""
+        self.held: Held | None = None
+        """The module's weights as they were at the last call."""
+        self.inside = False
+        """Whether a call was reported that has not come to the module's ``forward`` yet."""
+
+
+def _reference(owner: object) -> Callable[[], object]:
+    try:
+        return weakref.ref(owner)
+    except TypeError:  # __slots__
+        return lambda: owner
 
 
 def to_watch(found: Found, level: Level) -> Iterator[tuple[Any, str, Entry]]:
@@ -54,45 +70,56 @@ def to_watch(found: Found, level: Level) -> Iterator[tuple[Any, str, Entry]]:
         stage = name in found.stages
         kind: Kind = "stage" if stage else "module"
         names = parameters_of(type(module).forward)
-        whole = getattr(module, "_compiled_call_impl", None) is not None
-        attribute = "_compiled_call_impl" if whole else "forward"
-        yield module, attribute, Entry(kind, name, names, module=module, stage=stage)
+        entry = Entry(kind, name, module, names, weighed=True, stage=stage)
+        yield module, "__call__", entry
+        if stage and name not in found.compiled:
+            yield module, "forward", entry  # Some call it directly.
     for method in found.methods:
         names = parameters_of(getattr(method.owner, method.attribute))
-        yield method.owner, method.attribute, Entry("stage", method.name, names, stage=True)
+        yield method.owner, method.attribute, Entry("stage", method.name, method.owner, names, stage=True)
     for name, scheduler in found.schedulers.items():
         for attribute in SCHEDULER_METHODS:
             if callable(getattr(type(scheduler), attribute, None)):
-                names = parameters_of(getattr(scheduler, attribute))
-                yield (
-                    scheduler,
-                    attribute,
-                    Entry("scheduler", f"{name}.{attribute}", names, scheduler=scheduler),
-                )
+                yield scheduler, attribute, scheduler_entry(scheduler, name, attribute)
+
+
+def scheduler_entry(scheduler: Any, name: str, attribute: str) -> Entry:
+    """The entry of a scheduler's method."""
+    names = parameters_of(getattr(scheduler, attribute))
+    return Entry("scheduler", f"{name}.{attribute}", scheduler, names, scheduler=name)
 
 
 class Raw:
     """A record that is still being written; tensors are slots of the fingerprint table."""
 
     __slots__ = (
-        *("call", "depth", "extra", "inputs", "kind", "name"),
+        *("call", "depth", "extra", "inputs", "kind", "loop", "name"),
         *("outputs", "site", "stage", "step", "weights"),
     )
 
-    def __init__(self, kind: Kind, name: str, call: int, depth: int, stage: str, step: int | None) -> None:
+    def __init__(
+        self, kind: Kind, name: str, call: int, depth: int, stage: str, step: int | None, loop: int | None
+    ) -> None:
         self.kind = kind
         self.name = name
         self.call = call
         self.depth = depth
         self.stage = stage
         self.step = step
+        self.loop = loop
         self.inputs: Slots = []
         self.outputs: Slots = []
-        self.weights: tuple[int, ...] = ()
+        self.weights: Held | None = None
         self.site = ""
         self.extra: dict[str, str] = {}
 
-    def record(self, table: list[Fingerprint], weights: str) -> Record:
+    def record(
+        self,
+        table: list[Fingerprint],
+        weights: str,
+        unread: tuple[str, ...],
+        rewritten: tuple[tuple[str, str], ...],
+    ) -> Record:
         """The record, with the fingerprints in the slots' place."""
         return Record(
             *(self.kind, self.name, self.call, self.depth, self.stage, self.step),
@@ -101,6 +128,9 @@ class Raw:
             weights=weights,
             site=self.site,
             extra=self.extra,
+            loop=self.loop,
+            unread=unread,
+            rewritten=rewritten,
         )
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from seedpin.errors import TraceError
-from seedpin.trace.model import ModuleInfo
+from seedpin.trace.model import ModuleInfo, names_a_path
 
 __all__ = ["SCHEDULER_METHODS", "Found", "Inventory", "Method", "find", "is_compiled"]
 
@@ -235,20 +235,25 @@ class Inventory:
                 self._take(method.name.removesuffix(f".{method.attribute}"), method.owner)
 
     def _take(self, name: str, obj: Any) -> None:
+        settings: dict[str, Any] = {}
         try:
-            attributes = obj.__dict__.copy()
+            attributes: dict[str, Any] = object.__getattribute__(obj, "__dict__")
         except AttributeError:
             attributes = {}
-        for key, value in attributes.items():
-            if type(value) is list:
-                attributes[key] = tuple(value)
-        self._taken.append((name, type(obj).__name__, attributes))
+        declared = attributes.get(
+            "_internal_dict"
+        )  # diffusers' ConfigMixin: first, as it is what people set.
+        for source in (declared if isinstance(declared, Mapping) else {}, attributes):
+            for key, value in list(source.items()):
+                if key[0] != "_" and key not in _STATE:
+                    settings[key] = _kept(value)
+        self._taken.append((name, type(obj).__name__, settings))
 
     def infos(self) -> tuple[ModuleInfo, ...]:
         """One for each object."""
         if self._infos is None:
             self._infos = tuple(
-                [ModuleInfo(name, cls, _config(attributes)) for name, cls, attributes in self._taken]
+                [ModuleInfo(name, cls, _config(settings)) for name, cls, settings in self._taken]
             )
             self._taken = []
         return self._infos
@@ -258,16 +263,26 @@ _STATE = ("step_index", "begin_index", "num_inference_steps", "this_order", "low
 _PLAIN = (bool, int, float, str)
 
 
-def _config(attributes: Mapping[str, Any]) -> dict[str, str]:
-    config: dict[str, str] = {}
-    declared = attributes.get("_internal_dict")  # diffusers' ConfigMixin: first, as it is what people set.
-    for settings in (declared if isinstance(declared, Mapping) else {}, attributes):
-        for name, value in settings.items():
-            if name[0] != "_" and name not in _STATE:
-                text = _setting(value)
-                if text:
-                    config[name] = text
-    return config
+class _Text(str):
+    """The text of a setting that was made at once, so that nothing of the model is held."""
+
+    __slots__ = ()
+
+
+def _kept(value: Any) -> Any:
+    """What is kept of a setting until its text is asked for: never a part of the model."""
+    kind = type(value)
+    if kind in _PLAIN or value is None or kind is torch.dtype:
+        return value
+    try:
+        return _Text(_setting(value))
+    except Exception:  # A setting may raise anything where it is asked for its name.
+        return _Text("")
+
+
+def _config(settings: Mapping[str, Any]) -> dict[str, str]:
+    texts = {key: str(value) if type(value) is _Text else _setting(value) for key, value in settings.items()}
+    return {key: text for key, text in texts.items() if text and not names_a_path(key, text)}
 
 
 def _setting(value: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -16,30 +17,22 @@ import numpy.typing as npt
 import torch
 from xxhash import xxh3_128_digest
 
-from seedpin.trace.host import host_array, in_order, view_of
+from seedpin.trace.device import Pending, device_hash, device_sketch, mixed
+from seedpin.trace.host import Parts, UnreadError, host_array, in_order, parts_of, view_of
 from seedpin.trace.model import Fingerprint, Sketch
-from seedpin.trace.sketch import GATHERED, MODULE_SAMPLES, STAGE_SAMPLES, gather, host_sketches
+from seedpin.trace.sketch import MODULE_SAMPLES, STAGE_SAMPLES, gather, host_sketches
 
 __all__ = [
     "MODULE_SAMPLES",
     "STAGE_SAMPLES",
     "Fingerprints",
     "bytes_hash",
-    "device_hash",
-    "device_sketch",
 ]
 
 _REMEMBERED = 512  # Tensors whose slot is known by identity and version, so that they are hashed once.
 
 _SMALL = 1 << 16  # Bytes of a tensor that is copied whole, and sketched when the trace is built,
 _WHOLE = 1 << 23  # as long as these copies do not exceed this many bytes in all.
-
-_CHUNK = 1 << 22  # Elements per pass on a device: bounds the int64 temporaries to 32 MiB each.
-_FOLD = 4096  # Device scalars held apart before they are stacked into one tensor (no synchronisation).
-
-_INTEGER = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-# Odd 64-bit constants as signed integers: torch's int64 wraps, so does the sum, in any order.
-_A, _B, _C = -7046029254386353131, -4658895280553007687, -7723592293110705685
 
 _DTYPES = {
     item: str(item).removeprefix("torch.")
@@ -58,62 +51,11 @@ _NATIVE: dict[object, np.dtype[Any]] = {
 }
 """Dtypes whose memory is read as it is, and what NumPy calls them."""
 _PLAIN_TYPES = frozenset([torch.Tensor, torch.nn.Parameter])
-_UNSEEN = (RuntimeError, TypeError, ValueError, NotImplementedError, BufferError, AttributeError)
 
 
 def bytes_hash(data: bytes) -> str:
     """Hash of a few bytes, 32 hex digits."""
     return xxh3_128_digest(data).hex()
-
-
-def device_hash(tensor: torch.Tensor) -> torch.Tensor:
-    """Position-weighted hash of the bits, a 0-dim int64 on the tensor's device; nothing synchronises.
-
-    Integer sums wrap and do not depend on their order, so the result is the same on every device.
-    """
-    flat = _device_plain(tensor)
-    bits = flat.view(_INTEGER[flat.element_size()])
-    total = torch.zeros((), dtype=torch.int64, device=flat.device)
-    for start in range(0, bits.numel(), _CHUNK):
-        part = bits[start : start + _CHUNK].to(torch.int64)
-        mixed = torch.arange(start, start + part.numel(), device=flat.device).mul_(_A).bitwise_xor_(part)
-        mixed.mul_(_B).bitwise_xor_(mixed >> 32).mul_(_C).bitwise_xor_(mixed >> 29)
-        total += mixed.sum()
-    return total
-
-
-def device_sketch(tensor: torch.Tensor, samples: int) -> torch.Tensor:
-    """As ``host_sketches``, on the tensor's device; nothing synchronises."""
-    flat = _device_plain(tensor)
-    count = flat.numel()
-    if not count:
-        return torch.zeros(4 + samples, device=flat.device)
-    size = min(count, GATHERED[samples])
-    # Positions come from integers on the device: a host array would have to be copied, and waited for.
-    part = flat
-    if count > size:
-        where = (torch.arange(size, device=flat.device) * 2 + 1) * count // (2 * size)
-        part = flat.index_select(0, where)
-    part = part.to(torch.float32)
-    weights = (torch.arange(size, device=flat.device, dtype=torch.float32) * 0.618034 + 1.0).cos_()
-    norm = (part.square().sum() * (count / size)).sqrt()
-    low, high = torch.aminmax(flat if samples == STAGE_SAMPLES else part)
-    abs_max = torch.maximum(high.to(torch.float32), -low.to(torch.float32))
-    moments = torch.stack([norm, part.mean(), abs_max, (part * weights).sum()])
-    where = (torch.arange(samples, device=flat.device) * 2 + 1) * size // (2 * samples)
-    return torch.cat([moments, part.index_select(0, where)])
-
-
-def _device_plain(tensor: torch.Tensor) -> torch.Tensor:
-    tensor = tensor.detach()
-    if tensor.layout is not torch.strided:
-        tensor = tensor.to_dense()
-    tensor = tensor.resolve_conj().resolve_neg()
-    if tensor.is_complex():
-        tensor = torch.view_as_real(tensor)
-    if tensor.dtype is torch.bool:
-        tensor = tensor.to(torch.int8)
-    return tensor.contiguous().reshape(-1)
 
 
 class _Kind:
@@ -145,9 +87,10 @@ class Fingerprints:
         self._room = _WHOLE
         self._sketches: dict[int, list[float]] = {}
         self._recent: dict[int, tuple[weakref.ref[torch.Tensor], int, int, int]] = {}
-        self._pending: dict[torch.device, _Pending] = {}
-        self._labels: dict[int, tuple[str, tuple[int, ...]]] = {}
-        self.unseen = 0
+        self._pending: dict[torch.device, Pending] = {}
+        self._labels: dict[int, tuple[str, tuple[int, ...], str, str]] = {}
+        self.unread: Counter[str] = Counter()
+        """How many tensors and arrays were not read, or only in part, by reason."""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -156,25 +99,27 @@ class Fingerprints:
         """Take a tensor as it is now; ``samples`` 0 makes no sketch. Returns its slot.
 
         A tensor that is still the same object, storage and version is not hashed again; only an edit that
-        goes around torch's version counter (``.data``, a NumPy view) between two calls would be missed.
+        goes around torch's version counter (a write through a NumPy view) between two calls would be missed.
         """
+        if type(tensor) not in _PLAIN_TYPES:
+            return self._slow(tensor, samples)
         try:
             pointer = tensor.data_ptr()
-        except RuntimeError:  # Without storage.
+            if tensor.is_inference():  # Has no version; to ask for it takes 20 microseconds, and raises.
+                return self._fresh(tensor, samples, pointer)
+            version, key = tensor._version, id(tensor)
+            known = self._recent.get(key)
+            if known is not None and known[0]() is tensor and known[1] == version and known[2] == pointer:
+                slot = known[3]
+                if not samples or slot in self._gathered or self._keys[slot] is None:
+                    return slot
+            slot = self._fresh(tensor, samples, pointer)
+            if len(self._recent) >= _REMEMBERED:
+                self._recent.clear()
+            self._recent[key] = weakref.ref(tensor), version, pointer, slot
+            return slot
+        except RuntimeError:  # Without storage (sparse, torch.func), or without a shape (nested).
             return self._slow(tensor, samples)
-        if tensor.is_inference():  # Has no version; to ask for it takes 20 microseconds, and raises.
-            return self._fresh(tensor, samples, pointer)
-        version, key = tensor._version, id(tensor)
-        known = self._recent.get(key)
-        if known is not None and known[0]() is tensor and known[1] == version and known[2] == pointer:
-            slot = known[3]
-            if not samples or slot in self._gathered or self._keys[slot] is None:
-                return slot
-        slot = self._fresh(tensor, samples, pointer)
-        if len(self._recent) >= _REMEMBERED:
-            self._recent.clear()
-        self._recent[key] = weakref.ref(tensor), version, pointer, slot
-        return slot
 
     def _fresh(self, tensor: torch.Tensor, samples: int, pointer: int) -> int:
         """Hash the memory itself where it holds the bits in logical order: NumPy's view takes longer."""
@@ -186,7 +131,6 @@ class Fingerprints:
             pointer
             and kind.view is not None
             and tensor.is_cpu
-            and type(tensor) in _PLAIN_TYPES
             and tensor.layout is torch.strided
             and not tensor.is_neg()
             and not self._device_path
@@ -208,18 +152,42 @@ class Fingerprints:
         return slot
 
     def _slow(self, tensor: torch.Tensor, samples: int) -> int:
+        """Any other tensor: of an accelerator, of another layout or class. Never raises."""
         try:
-            if tensor.device.type != "cpu" or self._device_path:
-                return self._on_device(tensor, samples)
-            array = host_array(tensor)
-            bfloat16 = tensor.dtype is torch.bfloat16 and array.dtype == np.int16
-            return self._add(array, tensor.dtype, tensor.shape, samples, bfloat16)
-        except _UNSEEN:
-            self.unseen += 1
-            return self._label(f"{tensor.dtype}".removeprefix("torch."), tuple(tensor.shape))
+            # What is done to read it is no part of the model: no mode and no graph shall see it.
+            with torch._C.DisableTorchFunction(), torch.no_grad():
+                parts = parts_of(tensor)
+                if parts.unread:
+                    self.unread[parts.unread] += 1
+                if tensor.device.type != "cpu" or self._device_path:
+                    return self._on_device(tensor, parts, samples)
+                return self._on_host(tensor, parts, samples)
+        except UnreadError as why:
+            return self._not_read(tensor, str(why))
+        except Exception as error:  # A class of tensors may raise anything.
+            return self._not_read(tensor, f"{type(error).__name__}: {error}".splitlines()[0][:120])
+
+    def _on_host(self, tensor: torch.Tensor, parts: Parts, samples: int) -> int:
+        arrays = [host_array(part) for part in parts.tensors]
+        if len(arrays) == 1 and not parts.header and not parts.unread:
+            bfloat16 = tensor.dtype is torch.bfloat16 and arrays[0].dtype == np.int16
+            known = arrays[0].dtype.kind in "biufc"
+            return self._add(arrays[0], tensor.dtype, tensor.shape, samples if known else 0, bfloat16)
+        digests = [
+            f"{array.dtype} {array.shape} {xxh3_128_digest(array).hex()}"  # type: ignore[arg-type]
+            for array in arrays
+        ]
+        text = "\n".join([parts.header, *digests])
+        return self._label(_name(tensor), _shape(tensor), parts.unread, bytes_hash(text.encode()))
+
+    def _not_read(self, tensor: torch.Tensor, why: str) -> int:
+        self.unread[why] += 1
+        return self._label(_name(tensor), _shape(tensor), why)
 
     def weight(self, tensor: torch.Tensor) -> int:
         """As ``tensor``, for one that the caller remembers itself."""
+        if type(tensor) not in _PLAIN_TYPES:
+            return self._slow(tensor, 0)
         try:
             return self._fresh(tensor, 0, tensor.data_ptr())
         except RuntimeError:  # Without storage.
@@ -227,9 +195,12 @@ class Fingerprints:
 
     def array(self, array: npt.NDArray[Any], samples: int = 0) -> int:
         """Take a NumPy array as it is now. Returns its slot."""
-        if array.dtype.hasobject:
-            self.unseen += 1
-            return self._label(str(array.dtype), array.shape)
+        why = "an array of objects" if array.dtype.hasobject else ""
+        if isinstance(array, np.ma.MaskedArray):
+            why = "a masked array"
+        if why:
+            self.unread[why] += 1
+            return self._label(str(array.dtype), array.shape, why)
         array = np.ascontiguousarray(array)
         return self._add(array, str(array.dtype), array.shape, samples if array.dtype.kind in "biufc" else 0)
 
@@ -264,28 +235,43 @@ class Fingerprints:
             taken = gather(flat, samples, bfloat16=bfloat16)
         self._gathered[slot] = taken, samples, flat.size, bfloat16
 
-    def _label(self, dtype: str, shape: tuple[int, ...]) -> int:
+    def _label(self, dtype: str, shape: tuple[int, ...], unread: str = "", digest: str = "") -> int:
         slot = len(self._keys)
         self._keys.append(None)
-        self._labels[slot] = (dtype, shape)
+        self._labels[slot] = dtype, shape, unread, digest
         return slot
 
-    @torch.no_grad()
-    def _on_device(self, tensor: torch.Tensor, samples: int) -> int:
-        if tensor.device.type == "meta":
-            raise ValueError("a meta tensor has no content")
+    def _on_device(self, tensor: torch.Tensor, parts: Parts, samples: int) -> int:
         with torch.autocast(tensor.device.type, enabled=False):
-            digest = device_hash(tensor)
-            sketch = device_sketch(tensor, samples) if samples else None
-        slot = self._label(_DTYPES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))
-        self._pending.setdefault(tensor.device, _Pending()).add(slot, digest, sketch)
+            digest = device_hash(parts.tensors[0])
+            for part in parts.tensors[1:]:
+                digest = mixed(digest, device_hash(part))
+            if parts.header:
+                digest ^= int.from_bytes(xxh3_128_digest(parts.header.encode())[:7], "little")
+            sketch = self._device_sketch(parts, samples)
+        slot = self._label(_name(tensor), _shape(tensor), parts.unread)
+        self._pending.setdefault(tensor.device, Pending()).add(slot, digest, sketch)
         return slot
+
+    @staticmethod
+    def _device_sketch(parts: Parts, samples: int) -> torch.Tensor | None:
+        if not samples or len(parts.tensors) != 1 or parts.header:
+            return None
+        try:
+            return device_sketch(parts.tensors[0], samples)
+        except (RuntimeError, NotImplementedError):  # A dtype without arithmetic, as float8.
+            return None
 
     def resolve(self) -> list[Fingerprint]:
         """All fingerprints by slot; the one place that waits for a device."""
         hashes: dict[int, int] = {}
+        lost: dict[int, str] = {}
         for pending in self._pending.values():
-            found, sketches = pending.fetch()
+            try:
+                found, sketches = pending.fetch()
+            except RuntimeError as error:  # The device failed meanwhile: what waited there is not known.
+                lost |= dict.fromkeys(pending.slots, f"{type(error).__name__} on the device")
+                continue
             hashes.update(found)
             self._sketches.update((slot, row.tolist()) for slot, row in sketches.items())
         self._make_sketches()
@@ -301,9 +287,10 @@ class Fingerprints:
                 digest, kind = key
                 result.append(Fingerprint(digest.hex(), names[id(kind)], kind.shape, sketch))
             else:
-                dtype, shape = self._labels[slot]
-                text = f"{hashes[slot] & (2**64 - 1):016x}" if slot in hashes else ""
-                result.append(Fingerprint(text, dtype, shape, sketch))
+                dtype, shape, unread, text = self._labels[slot]
+                if slot in hashes:
+                    text = f"{hashes[slot] & (2**64 - 1):016x}"
+                result.append(Fingerprint(text, dtype, shape, sketch, unread or lost.get(slot, "")))
         return result
 
     def _make_sketches(self) -> None:
@@ -323,36 +310,17 @@ class Fingerprints:
             self._sketches.update(zip(slots, sketches.tolist(), strict=True))
 
 
-class _Pending:
-    """Scalars of one device that were not fetched yet."""
+def _name(tensor: torch.Tensor) -> str:
+    return _dtype_name(tensor.dtype)
 
-    def __init__(self) -> None:
-        self._slots: list[int] = []
-        self._hashes: list[torch.Tensor] = []
-        self._folded: list[torch.Tensor] = []
-        self._sketches: dict[int, torch.Tensor] = {}
 
-    def add(self, slot: int, digest: torch.Tensor, sketch: torch.Tensor | None) -> None:
-        self._slots.append(slot)
-        self._hashes.append(digest)
-        if len(self._hashes) >= _FOLD:
-            self._folded.append(torch.stack(self._hashes))
-            self._hashes = []
-        if sketch is not None:
-            self._sketches[slot] = sketch
-
-    def fetch(self) -> tuple[dict[int, int], dict[int, npt.NDArray[np.float32]]]:
-        parts = [*self._folded, *([torch.stack(self._hashes)] if self._hashes else [])]
-        hashes = torch.cat(parts).tolist() if parts else []
-        sketches: dict[int, npt.NDArray[np.float32]] = {}
-        if self._sketches:
-            rows = torch.cat(list(self._sketches.values())).cpu().numpy()
-            start = 0
-            for slot, row in self._sketches.items():
-                sketches[slot] = rows[start : start + row.numel()].astype(np.float32)
-                start += row.numel()
-        return dict(zip(self._slots, hashes, strict=True)), sketches
+def _shape(tensor: torch.Tensor) -> tuple[int, ...]:
+    """The shape; -1 for a size that is no number, empty where the tensor has none."""
+    try:
+        return tuple([size if type(size) is int else -1 for size in tensor.shape])
+    except Exception:  # Nested and uninitialised tensors, and classes of the user's.
+        return ()
 
 
 def _dtype_name(dtype: object) -> str:
-    return _DTYPES[dtype] if isinstance(dtype, torch.dtype) else str(dtype)
+    return _DTYPES.get(dtype, str(dtype)) if isinstance(dtype, torch.dtype) else str(dtype)

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from seedpin.trace.patching import Patches
+from seedpin.trace.patching import Patches, wrapped_like
+from seedpin.trace.watch import Live
 
-__all__ = ["KernelSink", "patch_attention", "run_facts"]
+if TYPE_CHECKING:
+    from seedpin.trace.recorder import Recorder
 
-
-class KernelSink(Protocol):
-    """What receives kernels: the recorder."""
-
-    def watching(self) -> bool: ...
-
-    def wants_kernel(self, name: str) -> bool: ...
-
-    def kernel(self, name: str, value: str) -> None: ...
+__all__ = ["patch_attention", "run_facts"]
 
 
 def run_facts() -> dict[str, str]:
@@ -31,7 +24,7 @@ def run_facts() -> dict[str, str]:
     return facts
 
 
-def patch_attention(patches: Patches, sink: KernelSink) -> None:
+def patch_attention(patches: Patches, live: Live) -> None:
     """Note which back end scaled_dot_product_attention takes, with torch's own choice for the arguments."""
     original = torch.nn.functional.scaled_dot_product_attention
     choose = getattr(torch, "_fused_sdp_choice", None)
@@ -39,14 +32,21 @@ def patch_attention(patches: Patches, sink: KernelSink) -> None:
         return
     names = {value.value: key.lower() for key, value in torch.nn.attention.SDPBackend.__members__.items()}
 
-    @functools.wraps(original)
+    def look(recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            taken = choose(*args, **kwargs)
+        except (RuntimeError, TypeError):
+            taken = None
+        recorder.kernel("attention", names.get(int(taken), str(taken)) if taken is not None else "unknown")
+
     def attention(*args: Any, **kwargs: Any) -> Any:
-        if not torch.compiler.is_compiling() and sink.watching() and sink.wants_kernel("attention"):
-            try:
-                taken = choose(*args, **kwargs)
-            except (RuntimeError, TypeError):
-                taken = None
-            sink.kernel("attention", names.get(int(taken), str(taken)) if taken is not None else "unknown")
+        __tracebackhide__ = True
+        if torch.compiler.is_compiling():
+            return original(*args, **kwargs)
+        recorder = live.recorder
+        if recorder is not None and recorder.watching() and recorder.wants_kernel("attention"):
+            recorder.guarded("attention", look, recorder, args, kwargs)
         return original(*args, **kwargs)
 
-    patches.set(torch.nn.functional, "scaled_dot_product_attention", attention)
+    name = "scaled_dot_product_attention"
+    patches.set(torch.nn.functional, name, wrapped_like(attention, original, name, "torch.nn.functional"))

@@ -69,7 +69,7 @@ class Fingerprint:
     shape: tuple[int, ...]
     sketch: Sketch | None = field(default=None, compare=False)
     unread: str = ""
-    """Why the content was not read, as ``on meta: it has no content``; empty if it was."""
+    """Why the content was not read, or only in part, as ``on meta: it has no content``; empty if it was."""
 
     def __str__(self) -> str:
         return f"{self.dtype} {_shape(self.shape)}"
@@ -80,6 +80,11 @@ class Value:
     """Something that is no tensor, by value where it has a stable one, else by type."""
 
     text: str
+
+    @property
+    def opaque(self) -> bool:
+        """Whether only the type is known, so that two of them may differ all the same."""
+        return self.text.startswith("<")
 
     def __str__(self) -> str:
         return self.text
@@ -152,12 +157,15 @@ class Trace:
 def agree(golden: Seen | None, here: Seen | None) -> bool | None:
     """Whether two things that were seen are the same: None where that is not known."""
     if not isinstance(golden, Fingerprint) or not isinstance(here, Fingerprint):
-        return golden == here
+        equal = golden == here
+        return None if equal and isinstance(golden, Value) and golden.opaque else equal
     if (golden.dtype, golden.shape) != (here.dtype, here.shape):
         return False
+    same = hashes_agree(golden.hash, here.hash)
     if golden.unread or here.unread:
-        return None
-    return hashes_agree(golden.hash, here.hash)
+        # Of what was read in part, the part may differ; that it is the same says nothing of the rest.
+        return False if same is False and golden.unread == here.unread else None
+    return same
 
 
 def all_agree(golden: Sequence[Argument], here: Sequence[Argument]) -> bool | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from seedpin.trace.draws import generator_label, generator_of, generator_state
+from seedpin.trace.entry import Raw
 from seedpin.trace.fingerprint import MODULE_SAMPLES
 from seedpin.trace.patching import call_site
 
@@ -36,30 +38,51 @@ class OpMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         recorder = self._recorder
         if not recorder.watching() or _is_view(func):
             return func(*args, **kwargs)
-        seeded = torch.Tag.nondeterministic_seeded in func.tags
-        generator, given, before = None, False, ""
-        if seeded:
-            given_one = kwargs.get("generator")
-            given = isinstance(given_one, torch.Generator)
-            generator = given_one if given else generator_of(_device(args, kwargs))
-            before = generator_state(generator)
-        raw = recorder.begin("op", str(func))
-        if raw is not None:
-            raw.extra["module"] = recorder.inside()
-            with recorder.busy():
-                names = [argument.name for argument in func._schema.arguments]
-                for name, value in [*zip(names, args, strict=False), *kwargs.items()]:
-                    if not isinstance(value, torch.Generator):
-                        recorder.see(name, value, raw.inputs)
-                raw.site, raw.extra["in"] = call_site(2)
+        op = recorder.guarded(str(func), _before, recorder, func, args, kwargs)
         result = func(*args, **kwargs)
-        if raw is not None and not str(func).startswith(_UNINITIALISED):
-            with recorder.busy():
-                recorder.see("", result, raw.outputs, MODULE_SAMPLES)
-        if seeded and generator_state(generator) != before:
-            extra = {"generator": generator_label(generator, given), "in": raw.extra["in"] if raw else ""}
-            recorder.draw(str(func), before, result, extra, raw.site if raw else "")
+        if op is not None:
+            recorder.guarded(str(func), _after, recorder, func, op, result)
         return result
+
+
+@dataclass(slots=True)
+class _Op:
+    """An operation that is about to run."""
+
+    raw: Raw | None
+    seeded: bool
+    generator: torch.Generator | None
+    given: bool
+    before: str
+
+
+def _before(recorder: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Op:
+    op = _Op(None, torch.Tag.nondeterministic_seeded in func.tags, None, False, "")
+    if op.seeded:
+        given = kwargs.get("generator")
+        op.given = isinstance(given, torch.Generator)
+        op.generator = given if isinstance(given, torch.Generator) else generator_of(_device(args, kwargs))
+        op.before = generator_state(op.generator)
+    op.raw = recorder.begin("op", str(func))
+    if op.raw is not None:
+        op.raw.extra["module"] = recorder.inside()
+        names = [argument.name for argument in func._schema.arguments]
+        for name, value in [*zip(names, args, strict=False), *kwargs.items()]:
+            if not isinstance(value, torch.Generator):
+                recorder.see(name, value, op.raw.inputs)
+        op.raw.site, op.raw.extra["in"] = call_site(2)
+    return op
+
+
+def _after(recorder: Recorder, func: Any, op: _Op, result: object) -> None:
+    if op.raw is not None and not str(func).startswith(_UNINITIALISED):
+        recorder.see("", result, op.raw.outputs, MODULE_SAMPLES)
+    if op.seeded and generator_state(op.generator) != op.before:
+        extra = {
+            "generator": generator_label(op.generator, op.given),
+            "in": op.raw.extra["in"] if op.raw else "",
+        }
+        recorder.draw(str(func), op.before, result, extra, op.raw.site if op.raw else "")
 
 
 def _is_view(func: Any) -> bool:

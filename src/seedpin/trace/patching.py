@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import types
+import weakref
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -10,9 +12,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["Patches", "call_site", "wrapped_like"]
+__all__ = ["ABSENT", "Patches", "call_site", "wrapped_like"]
 
-_ABSENT = object()
+ABSENT = object()
 _HERE = str(Path(__file__).parent)
 _SKIPPED = (
     _HERE + "/",
@@ -23,49 +25,70 @@ _SKIPPED = (
 _HELPERS = ("randn_tensor",)  # diffusers
 _SKIPPED_NAMES = ("/contextlib.py", "/functools.py")
 
+_stale: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
+"""Replacements whose recording is over, and what each of them stood for: nobody may put one back."""
+
 
 class Patches:
-    """Attributes that were replaced; ``undo`` puts back what was there, last first."""
+    """Attributes of classes, modules and objects that were replaced.
+
+    ``undo`` puts back what was there, last first, and only where ours still is: what the user's code has set
+    meanwhile is the user's, and stays.
+    """
 
     def __init__(self) -> None:
-        self._done: list[tuple[Any, str, object]] = []
+        self._done: list[tuple[Any, str, object, object]] = []
 
     def set(self, owner: Any, name: str, value: object) -> bool:
         """Replace ``owner.name``; False where the owner takes no attribute."""
         namespace = getattr(owner, "__dict__", None)
-        before = _ABSENT if namespace is None else namespace.get(name, _ABSENT)
+        before = ABSENT if namespace is None else namespace.get(name, ABSENT)
         try:
-            if isinstance(namespace, dict) and not isinstance(owner, type):
-                # Past any __setattr__ (nn.Module, pipelines): nothing shall notice.
-                namespace[name] = value
-            else:
-                setattr(owner, name, value)
+            _put(owner, name, value)
         except (AttributeError, TypeError):
             return False
-        self._done.append((owner, name, before))
+        self._done.append((owner, name, value, before))
         return True
 
     def undo(self) -> None:
         """Put everything back."""
+        for _, _, value, before in self._done:
+            _stale[value] = before
         while self._done:
-            owner, name, before = self._done.pop()
-            namespace = owner.__dict__
-            if isinstance(namespace, dict) and not isinstance(owner, type):
-                if before is _ABSENT:
-                    namespace.pop(name, None)
-                else:
-                    namespace[name] = before
-            elif before is _ABSENT:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
+            owner, name, value, before = self._done.pop()
+            if owner.__dict__.get(name, ABSENT) is not value:
+                continue
+            # A recording that ended before this one may have been below it.
+            while isinstance(before, types.FunctionType) and before in _stale:
+                before = _stale[before]
+            _put(owner, name, before)
 
 
-def wrapped_like(watched: Any, original: Callable[..., Any]) -> Callable[..., Any]:
-    """What of ``functools.wraps`` is of use here, at a quarter of its price: hundreds are wrapped at once."""
+def _put(owner: Any, name: str, value: object) -> None:
+    """Set an attribute, or take it away; past any ``__setattr__``: nothing shall notice."""
+    if isinstance(owner, type):
+        if value is ABSENT:
+            type.__delattr__(owner, name)
+        else:
+            type.__setattr__(owner, name, value)
+        return
+    namespace = owner.__dict__
+    if value is ABSENT:
+        namespace.pop(name, None)
+    else:
+        namespace[name] = value
+
+
+def wrapped_like(watched: Any, original: Any, name: str, module: str | None = None) -> Callable[..., Any]:
+    """What of ``functools.wraps`` is of use here, at a quarter of its price: hundreds are wrapped at once.
+
+    name, module: under which the replacement is found, so that it is pickled as what it stands for.
+    """
     watched.__wrapped__ = original
-    watched.__name__ = getattr(original, "__name__", "watched")
-    watched.__doc__ = original.__doc__
+    watched.__name__ = name.rpartition(".")[2]
+    watched.__qualname__ = name
+    watched.__module__ = module
+    watched.__doc__ = getattr(original, "__doc__", None)
     replacement: Callable[..., Any] = watched
     return replacement
 
@@ -79,7 +102,11 @@ def _shorten(filename: str) -> str:
     try:
         return str(Path(filename).relative_to(Path.cwd()))
     except ValueError:
-        return "/".join(Path(filename).parts[-2:])
+        path = Path(filename)
+        top = path.parent
+        while (top / "__init__.py").exists() and top.parent != top:
+            top = top.parent
+        return str(path.relative_to(top)) if top != path.parent else "/".join(path.parts[-2:])
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ permutation, it compares only streams of equal length, and it is private.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import get_ident
@@ -19,19 +19,24 @@ import numpy as np
 import torch
 
 from seedpin.errors import TraceError
+from seedpin.trace.building import build
 from seedpin.trace.draws import StateWatch, patch_draws
-from seedpin.trace.entry import Entry, Raw, to_watch
-from seedpin.trace.find import Found, Inventory, find
-from seedpin.trace.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES, Fingerprints, bytes_hash
+from seedpin.trace.entry import Entry, Raw, scheduler_entry, to_watch
+from seedpin.trace.find import SCHEDULER_METHODS, Found, Inventory, find
+from seedpin.trace.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES, Fingerprints
 from seedpin.trace.kernels import patch_attention, run_facts
+from seedpin.trace.loops import Loops
 from seedpin.trace.model import LEVELS, Kind, Level, Trace, Value
-from seedpin.trace.observe import NONE, Slots, observe
-from seedpin.trace.patching import Patches, call_site, wrapped_like
-from seedpin.trace.weights import Weights, unchanged
+from seedpin.trace.observe import NONE, Slots, observe, opaque
+from seedpin.trace.patching import Patches, call_site
+from seedpin.trace.quiet import disturbed, quietly, tracing
+from seedpin.trace.watch import Live, Watch
+from seedpin.trace.weights import Held, Weights
 
 __all__ = ["MAX_RECORDS", "Recorder", "mark", "record"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 MAX_RECORDS = 200_000
 
 _recorders: ContextVar[tuple[Recorder, ...]] = ContextVar("seedpin_recorders", default=())
@@ -71,7 +76,11 @@ def record(
 
 
 class Recorder:
-    """Receives what happens. Made by ``record``."""
+    """Receives what happens. Made by ``record``.
+
+    Whatever goes wrong in here is a note in the trace and never the user's: each way in from a function of
+    the user's is guarded. Nothing of the user's is kept alive, neither during the recording nor after it.
+    """
 
     def __init__(
         self,
@@ -85,7 +94,6 @@ class Recorder:
         if level not in LEVELS:
             raise TraceError(f"there is no trace level {level!r}.", hint=f"use one of {', '.join(LEVELS)}")
         self.level = level
-        self._found: Found = find(objects, stages)
         self._max_records = max_records
         self._fingerprints = Fingerprints(device_path=device_path)
         self._weights = Weights(self._fingerprints)
@@ -93,73 +101,109 @@ class Recorder:
         self._open: list[Raw] = []
         self._stages: list[str] = [""]
         self._calls: dict[str, int] = {}
-        self._step: int | None = None
-        self._steps = MAX_RECORDS
+        self._loops = Loops()
         self._thread = 0
         self._busy = False
         self._dropped = 0
         self._elsewhere = 0
         self._states: StateWatch | None = None
-        self._inventory = Inventory(self._found)
         self._meta: dict[str, str] = {}
         self._trace: Trace | None = None
+        self._adopted: dict[str, int] = {}
+        self._watch: Watch | None = None
+        self._found: Found | None = find(objects, stages)
+        self._notes = self._found.notes
+        self._failures: dict[str, None] = {}
+        self._compiled = frozenset(self._found.compiled)
+        self._schedulers = {type(item): name for name, item in reversed(self._found.schedulers.items())}
+        self._inventory = Inventory(self._found)
 
     # -- running -----------------------------------------------------------------------------------------
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Watch for the length of the block, then put everything back."""
-        patches = Patches()
+        patches, live = Patches(), Live(self)
+        self._watch = Watch(patches, live, self._adopt)
         self._thread = get_ident()
-        self._meta |= run_facts()
-        self._states = StateWatch()
+        self.guarded("the run's settings", self._begin)
         try:
-            for owner, attribute, entry in to_watch(self._found, self.level):
-                self._watch(patches, owner, attribute, entry)
-            patch_attention(patches, self)
+            self.guarded("the model", self._watch_all, self._watch)
+            self.guarded("attention", patch_attention, patches, live)
             if self.level == "ops":
                 from seedpin.trace.ops import OpMode
 
                 with OpMode(self):
                     yield
             else:
-                patch_draws(patches, self)
+                self.guarded("draws", patch_draws, patches, live)
                 yield
         finally:
             patches.undo()
+            self._watch.close()
+            self._watch = None
             self._thread = 0
-            self._moved_states(others=True)
+            self.guarded("generators", self._moved_states)
+            self.guarded("weights", self._weights.finish)
 
-    def _watch(self, patches: Patches, owner: Any, attribute: str, entry: Entry) -> None:
-        original = getattr(owner, attribute)
-        enter, leave = self._enter, self._leave
+    def _begin(self) -> None:
+        self._meta |= run_facts()
+        self._states = StateWatch()
 
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            if torch.compiler.is_compiling():
-                return original(*args, **kwargs)
-            if self._busy or self._thread != get_ident():
-                if self._thread and self._thread != get_ident():
-                    self._elsewhere += 1
-                return original(*args, **kwargs)
-            raw = enter(entry, args, kwargs)
-            try:
-                result = original(*args, **kwargs)
-            except BaseException as error:
-                leave(entry, raw, None, error)
-                raise
-            leave(entry, raw, result)
-            return result
+    def _watch_all(self, watch: Watch) -> None:
+        found, self._found = self._found, None  # From here on, what the model drops is gone.
+        for owner, attribute, entry in to_watch(found, self.level) if found is not None else ():
+            if not watch.add(owner, attribute, entry, copies=bool(entry.scheduler)):
+                self._notes.append(f"{entry.name} cannot be watched, so its calls are not seen")
 
-        if not patches.set(owner, attribute, wrapped_like(watched, original)):
-            self._found.notes.append(f"{entry.name} takes no attribute, so its calls are not seen")
+    def _adopt(self, scheduler: object, attribute: str) -> Entry | None:
+        """A scheduler that came up during the call: a copy, or another of the class. Pipelines make them."""
+        if not self.watching() or self._watch is None:
+            return None
+        return self.guarded("a copied scheduler", self._adopted_entry, self._watch, scheduler, attribute)
+
+    def _adopted_entry(self, watch: Watch, scheduler: object, attribute: str) -> Entry | None:
+        name = self._schedulers.get(type(scheduler))
+        if name is None:
+            return None
+        count = self._adopted[name] = self._adopted.get(name, 0) + 1
+        entries = {
+            key: scheduler_entry(scheduler, f"{name} (copy{'' if count == 1 else f' {count}'})", key)
+            for key in SCHEDULER_METHODS
+            if callable(getattr(type(scheduler), key, None))
+        }
+        for key, entry in entries.items():
+            watch.adopt(scheduler, key, entry)
+        return entries[attribute]
 
     def watching(self) -> bool:
         """Whether a call made now, in this thread, is to be recorded."""
         if self._thread == get_ident():
-            return not self._busy
+            return not self._busy and tracing() is None
         if self._thread:
             self._elsewhere += 1
         return False
+
+    def guarded(self, what: str, function: Callable[..., R], *args: Any) -> R | None:
+        """Do some of the recorder's own work; an error in it is a note, and gives None."""
+        before, self._busy = self._busy, True
+        try:
+            if disturbed():
+                with quietly():
+                    return function(*args)
+            return function(*args)
+        except Exception as error:
+            self._failed(what, error)
+            return None
+        finally:
+            self._busy = before
+
+    def _failed(self, what: str, error: Exception) -> None:
+        # Its text alone: the error itself would keep the user's frames alive.
+        text = next(iter(str(error).splitlines()), "")[:160]
+        self._failures.setdefault(
+            f"could not read {what}: {type(error).__name__}{f': {text}' if text else ''}"
+        )
 
     # -- events ------------------------------------------------------------------------------------------
 
@@ -171,28 +215,43 @@ class Recorder:
         if call is None:
             call = self._calls.get(name, 0)
             self._calls[name] = call + 1
-        raw = Raw(kind, name, call, len(self._open), self._stages[-1], self._step)
+        loops = self._loops
+        raw = Raw(kind, name, call, len(self._open), self._stages[-1], loops.step, loops.loop)
         self._records.append(raw)
         return raw
 
     def see(self, name: str, value: object, into: Slots, samples: int = 0) -> None:
         """Fingerprint all tensors and values in ``value``."""
-        observe(self._fingerprints, name, value, into, samples)
+        try:
+            observe(self._fingerprints, name, value, into, samples)
+        except Exception as error:
+            self._failed(f"`{name or 'the result'}`, a {type(value).__name__}", error)
+            into.append((name, opaque(value)))
 
-    # From here to `_leave` every microsecond counts: a large model calls thousands of modules per second.
+    # From here to `leave` every microsecond counts: a large model calls thousands of modules per second.
 
-    def _enter(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Raw | None:
+    def enter(self, entry: Entry, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Raw | None:
+        """A watched call begins; gives its record, None past the limit."""
+        if not self._busy and disturbed():
+            self._busy = True
+            with quietly():
+                return self.enter(entry, owner, args, kwargs)
+        raw = None
         self._busy = True
         try:
             call = entry.call
             entry.call = call + 1
-            if entry.kind != "module" and (entry.scheduler is not None or not call):
+            if entry.kind != "module" and (entry.scheduler or not call):
                 self._moved_states(others=not call)
             if len(self._records) >= self._max_records:
                 self._dropped += 1
                 return None
-            raw = Raw(entry.kind, entry.name, call, len(self._open), self._stages[-1], self._step)
+            loops = self._loops
+            raw = Raw(entry.kind, entry.name, call, len(self._open), self._stages[-1], loops.step, loops.loop)
             self._records.append(raw)
+            self._open.append(raw)
+            if entry.stage:
+                self._stages.append(entry.name)
             if args:
                 names = entry.parameters
                 if len(args) > len(names):
@@ -200,72 +259,82 @@ class Recorder:
                 self._inputs(zip(names, args, strict=False), raw.inputs)
             if kwargs:
                 self._inputs(kwargs.items(), raw.inputs)
-            if entry.module is not None:
-                raw.weights = self._weights_of(entry, entry.module)
-            if entry.scheduler is not None:
-                if not call:
-                    raw.site = call_site(3, 1)[0]
-                at = getattr(entry.scheduler, "step_index", None)
-                if entry.name.endswith(".step") and isinstance(at, int):
-                    raw.inputs.append(("step_index", Value(str(at))))
-            self._open.append(raw)
-            if entry.stage:
-                self._stages.append(entry.name)
-            return raw
+            if entry.weighed:
+                raw.weights = self._weights_of(entry, owner)
+            if entry.scheduler:
+                self._scheduler_begins(entry, raw, owner)
+        except Exception as error:
+            self._failed(f"the call of {entry.name}", error)
         finally:
             self._busy = False
+        return raw
 
     def _inputs(self, items: Iterable[tuple[str, Any]], into: Slots) -> None:
         table = self._fingerprints
         for name, value in items:
-            if isinstance(value, torch.Tensor):
+            if type(value) is torch.Tensor:
                 into.append((name, table.tensor(value)))
             elif value is None:
                 into.append((name, NONE))
             else:
-                observe(table, name, value, into, 0)
+                self.see(name, value, into)
 
-    def _weights_of(self, entry: Entry, module: torch.nn.Module) -> tuple[int, ...]:
-        if self.level == "stages" or entry.name in self._found.compiled:
-            return self._weights.below(module, entry.name)
-        own = entry.own
-        if own is None or not unchanged(own, module):
-            own = entry.own = self._weights.own(module, entry.name)
-        return own[2]
+    def _weights_of(self, entry: Entry, module: torch.nn.Module) -> Held:
+        held = entry.held
+        if self.level == "stages" or entry.name in self._compiled:
+            if held is None or not held.unchanged_below():
+                held = entry.held = self._weights.below(module, entry.name)
+        elif held is None or not held.unchanged(module):
+            held = entry.held = self._weights.own(module, entry.name)
+        return held
 
-    def _leave(
-        self, entry: Entry, raw: Raw | None, result: object, error: BaseException | None = None
-    ) -> None:
+    def _scheduler_begins(self, entry: Entry, raw: Raw, scheduler: Any) -> None:
+        if not entry.call - 1:
+            raw.site = call_site(3, 1)[0]
+        if entry.name.endswith(".step"):
+            raw.step = self._loops.step_of(entry.scheduler)
+            raw.loop = self._loops.loop
+            at = getattr(scheduler, "step_index", None)
+            if isinstance(at, int):
+                raw.inputs.append(("step_index", Value(str(at))))
+
+    def leave(self, entry: Entry, owner: Any, raw: Raw | None, result: object, raised: str = "") -> None:
+        """A watched call has ended, with a result or by an exception of that name."""
+        if not self._busy and disturbed():
+            self._busy = True
+            with quietly():
+                self.leave(entry, owner, raw, result, raised)
+            return
         self._busy = True
+        entry.inside = False
         try:
             if raw is not None:
                 while self._open and self._open.pop() is not raw:
                     pass
                 if entry.stage:
                     self._stages.pop()
-                if error is not None:
-                    raw.extra["raised"] = type(error).__name__
-                elif isinstance(result, torch.Tensor):
+                if raised:
+                    raw.extra["raised"] = raised
+                elif type(result) is torch.Tensor:
                     raw.outputs.append(("", self._fingerprints.tensor(result, entry.samples)))
                 else:
-                    observe(self._fingerprints, "", result, raw.outputs, entry.samples)
-            if entry.scheduler is not None and error is None:
-                self._scheduler_state(entry, raw, entry.scheduler)
+                    self.see("", result, raw.outputs, entry.samples)
+            if entry.scheduler and not raised:
+                self._scheduler_ends(entry, raw, owner)
+        except Exception as error:
+            self._failed(f"the result of {entry.name}", error)
         finally:
             self._busy = False
 
-    def _scheduler_state(self, entry: Entry, raw: Raw | None, scheduler: Any) -> None:
+    def _scheduler_ends(self, entry: Entry, raw: Raw | None, scheduler: Any) -> None:
         if entry.name.endswith(".set_timesteps"):
-            self._step = 0
             timesteps = getattr(scheduler, "timesteps", None)
-            self._steps = len(timesteps) if timesteps is not None else MAX_RECORDS
+            self._loops.set(entry.scheduler, None if timesteps is None else len(timesteps))
             if raw is not None:
                 for name in ("timesteps", "sigmas"):
                     self.see(name, getattr(scheduler, name, None), raw.outputs, STAGE_SAMPLES)
         elif entry.name.endswith(".step"):
-            done = (self._step or 0) + 1
-            # Past the last step nothing belongs to the loop any more.
-            self._step = done if done < self._steps else None
+            self._loops.stepped(entry.scheduler)
 
     def draw(
         self,
@@ -274,23 +343,19 @@ class Recorder:
         result: object,
         extra: Mapping[str, str],
         site: str,
-        arguments: tuple[tuple[str, Value], ...] = (),
+        arguments: Iterable[tuple[str, int | Value]] = (),
     ) -> None:
         """Note a random draw that was just made."""
-        self._busy = True
-        try:
-            raw = self.begin("draw", name)
-            if raw is not None:
-                raw.site = site
-                raw.extra.update(extra)
-                raw.inputs += [("generator", Value(before)), *arguments]
-                self.see("", result, raw.outputs, STAGE_SAMPLES)
-            if self._states is not None:
-                self._states.settle()
-        finally:
-            self._busy = False
+        raw = self.begin("draw", name)
+        if raw is not None:
+            raw.site = site
+            raw.extra.update(extra)
+            raw.inputs += [("generator", Value(before)), *arguments]
+            self.see("", result, raw.outputs, STAGE_SAMPLES)
+        if self._states is not None:
+            self._states.settle()
 
-    def _moved_states(self, *, others: bool) -> None:
+    def _moved_states(self, *, others: bool = True) -> None:
         if self._states is None:
             return
         for name, before, after in self._states.moved(others=others):
@@ -300,28 +365,17 @@ class Recorder:
                 raw.inputs.append(("generator", Value(before)))
                 raw.outputs.append(("generator", Value(after)))
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
-        """While fingerprints are made, nothing that they call is recorded."""
-        before, self._busy = self._busy, True
-        try:
-            yield
-        finally:
-            self._busy = before
-
     def mark(self, name: str, value: object) -> None:
         """Note a value under a name; see ``seedpin.mark``."""
-        if not self.watching():
-            return
-        self._busy = True
-        try:
-            self._moved_states(others=True)
-            raw = self.begin("mark", name)
-            if raw is not None:
-                raw.site = call_site(3, 1)[0]
-                self.see("", value, raw.outputs, STAGE_SAMPLES)
-        finally:
-            self._busy = False
+        if self.watching():
+            self.guarded(f"the mark {name!r}", self._mark, name, value)
+
+    def _mark(self, name: str, value: object) -> None:
+        self._moved_states()
+        raw = self.begin("mark", name)
+        if raw is not None:
+            raw.site = call_site(3, 1)[0]
+            self.see("", value, raw.outputs, STAGE_SAMPLES)
 
     def clip(self, frames: object, name: str = "clip") -> None:
         """Note the frames that came out: (T, H, W, C) array or tensor, a Clip, or a list of frames.
@@ -360,39 +414,29 @@ class Recorder:
         collecting = gc.isenabled()
         gc.disable()  # Thousands of records and no cycle: full collections would take most of the time.
         try:
-            self._trace = self._build()
+            self._trace = build(
+                *(self.level, self._records, self._fingerprints, self._weights),
+                *(self._inventory.infos(), self._all_notes(), self._meta),
+            )
         finally:
             if collecting:
                 gc.enable()
         return self._trace
 
-    def _build(self) -> Trace:
-        table = self._fingerprints.resolve()
-        hashes: dict[tuple[int, ...], str] = {(): ""}
-        records = []
-        for raw in self._records:
-            if raw.weights not in hashes:
-                hashes[raw.weights] = bytes_hash("".join(table[slot].hash for slot in raw.weights).encode())
-            records.append(raw.record(table, hashes[raw.weights]))
-        weights = {name: table[slot].hash[:16] for name, slot in self._weights.named.items()}
-        return Trace(
-            self.level, tuple(records), self._inventory.infos(), weights, self._notes(), dict(self._meta)
-        )
-
-    def _notes(self) -> tuple[str, ...]:
-        notes = list(dict.fromkeys(self._found.notes))
-        for name in self._found.compiled:
+    def _all_notes(self) -> list[str]:
+        notes = list(dict.fromkeys([*self._notes, *self._failures]))
+        for name in sorted(self._compiled):
             if self.level == "ops":
                 notes.append(f"{name} is compiled: at level ops it ran eagerly, with other kernels")
             else:
                 notes.append(f"{name} is compiled: seen from outside only, not its modules nor its draws")
+        for name, count in self._adopted.items():
+            also = f"{count} more like it" if count > 1 else "a copy of it"
+            notes.append(f"{name}: {also} came up during the call, and is recorded as {name} (copy)")
         if self._dropped:
             notes.append(
                 f"the limit of {self._max_records:,} records was reached: {self._dropped:,} are missing"
             )
         if self._elsewhere:
             notes.append(f"{self._elsewhere:,} calls in other threads were not recorded")
-        if self._fingerprints.unseen:
-            notes.append(f"the content of {self._fingerprints.unseen:,} tensors could not be read")
-        notes += self._weights.notes
-        return tuple(notes)
+        return [*notes, *self._weights.notes]

@@ -2,36 +2,96 @@
 
 They are not kept from one recording to the next, though that would save the hashing: ``weight.data += x``
 (as LoRA is fused) and ``weight.data[i] = x`` (as an embedding is added) leave object, address and version
-as they were, and the next trace would say that weights agree which do not.
+as they were, and the next trace would say that weights agree which do not. Within one recording such an edit
+is looked for at its end, by hashing small weights once more: what is found then is not known for the calls
+between.
+
+Nothing here keeps a module or a tensor alive: a model may drop a part during its call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeAlias
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
-from seedpin.trace.fingerprint import Fingerprints
+from seedpin.trace.fingerprint import Fingerprints, bytes_hash
+from seedpin.trace.model import Fingerprint
 
-__all__ = ["Own", "Weights", "unchanged"]
+__all__ = ["DEVICE_DIGITS", "Held", "Weights", "hash_of_weights", "short_hash"]
+
+DEVICE_DIGITS = 16
+"""Length of a hash that was made on an accelerator."""
 
 _MAX_NAMED = 8192
+_MAX_WALKED = 20_000
+_VERIFIED_BYTES = 64 << 20
+"""How much is hashed again at the end of a recording: buffers first, then the smallest parameters."""
 
-_Place: TypeAlias = "tuple[Mapping[str, torch.Tensor | None], str, torch.Tensor, int]"
-Own: TypeAlias = "tuple[int, tuple[_Place, ...], tuple[int, ...]]"
-"""A module's own weights: how many, where each is (holder, key, tensor, version), and their slots."""
+_State = tuple["weakref.ref[torch.Tensor]", int, int]
+"""A tensor as it was: which, its version (-1: it has none), its address."""
 
 
-def unchanged(own: Own, module: nn.Module) -> bool:
-    """Whether a module's own weights are the same tensors at the same version: asked before each call."""
-    if len(module._parameters) + len(module._buffers) != own[0]:
-        return False
-    for holder, key, tensor, version in own[1]:
-        if holder.get(key) is not tensor or (version >= 0 and tensor._version != version):
+class Held:
+    """The weights of one module (or of all below it) as they were when they were last read."""
+
+    __slots__ = ("modules", "names", "slots", "states")
+
+    def __init__(
+        self,
+        modules: tuple[weakref.ref[nn.Module], ...],
+        names: tuple[str, ...],
+        slots: tuple[int, ...],
+        states: tuple[_State, ...],
+    ) -> None:
+        self.modules = modules
+        self.names = names
+        self.slots = slots
+        self.states = states
+
+    def unchanged(self, module: nn.Module) -> bool:
+        """Whether a module's own weights are the same tensors, in the same place, at the same version: asked
+        before each call, so that every microsecond counts."""
+        states = self.states
+        index = 0
+        own: Any = module
+        try:
+            for holder in (own._parameters, own._buffers):
+                for tensor in holder.values():
+                    if tensor is not None:
+                        ref, version, pointer = states[index]
+                        # A tensor made under inference_mode raises here: it is read each time.
+                        if tensor._version != version or tensor.data_ptr() != pointer or ref() is not tensor:
+                            return False
+                        index += 1
+        except (IndexError, RuntimeError):
             return False
-    return True
+        return index == len(states)
+
+    def unchanged_below(self) -> bool:
+        """As ``unchanged``, for all modules that were found below one; added modules are not looked for."""
+        states = self.states
+        index = 0
+        try:
+            for known in self.modules:
+                attributes: Any = known().__dict__
+                for holder in (attributes["_parameters"], attributes["_buffers"]):
+                    for tensor in holder.values():
+                        if tensor is not None:
+                            ref, version, pointer = states[index]
+                            if (
+                                tensor._version != version
+                                or tensor.data_ptr() != pointer
+                                or ref() is not tensor
+                            ):
+                                return False
+                            index += 1
+        except (IndexError, RuntimeError, AttributeError, KeyError):  # A module that is gone has no weights.
+            return False
+        return index == len(states)
 
 
 class Weights:
@@ -39,55 +99,111 @@ class Weights:
 
     def __init__(self, table: Fingerprints) -> None:
         self.named: dict[str, int] = {}
+        """Slot of each weight as it was read at first, by qualified name."""
+        self.doubtful: list[tuple[str, int, int]] = []
+        """(qualified name, slot, slot at the end) of what was hashed again: an edit that no version shows."""
         self.notes: list[str] = []
         self._table = table
-        self._deep: dict[int, tuple[list[tuple[str, torch.Tensor]], list[int], tuple[int, ...]]] = {}
-        self._hashed: dict[int, tuple[int, int]] = {}
-        self._seen: set[int] = set()
+        self._known: dict[int, tuple[_State, int]] = {}
+        self._latest: dict[str, tuple[_State, int, bool]] = {}
 
-    def own(self, module: nn.Module, name: str) -> Own:
+    def own(self, module: nn.Module, name: str) -> Held:
         """The module's own weights as they are now."""
-        places = [
-            (holder, key, tensor, _version(tensor))
-            for holder in (module._parameters, module._buffers)
-            for key, tensor in holder.items()
-            if tensor is not None
+        return self._read(((name, module),), name)
+
+    def below(self, module: nn.Module, name: str) -> Held:
+        """The weights of the module and of all below it, as they are now."""
+        return self._read(tuple(_modules_below(module, name)), name)
+
+    def _read(self, modules: Sequence[tuple[str, nn.Module]], name: str) -> Held:
+        names, slots, states = [], [], []
+        for prefix, module in modules:
+            holders: tuple[Mapping[str, torch.Tensor | None], ...] = module._parameters, module._buffers
+            for is_buffer, holder in enumerate(holders):
+                for key, tensor in holder.items():
+                    if tensor is not None:
+                        state, slot = self._slot(tensor)
+                        qualified = f"{prefix}.{key}"
+                        names.append(qualified[len(name) + 1 :])
+                        slots.append(slot)
+                        states.append(state)
+                        self._name(qualified, state, slot, bool(is_buffer))
+        refs = tuple([weakref.ref(module) for _, module in modules])
+        return Held(refs, tuple(names), tuple(slots), tuple(states))
+
+    def _slot(self, tensor: torch.Tensor) -> tuple[_State, int]:
+        """The tensor's state and slot; it is hashed once for all the names and stages that have it."""
+        version, pointer = _version(tensor), _pointer(tensor)
+        known = self._known.get(id(tensor))
+        if (
+            known is not None
+            and version >= 0
+            and known[0][0]() is tensor
+            and known[0][1:] == (version, pointer)
+        ):
+            return known
+        state = weakref.ref(tensor), version, pointer
+        found = self._known[id(tensor)] = state, self._table.weight(tensor)
+        return found
+
+    def _name(self, name: str, state: _State, slot: int, is_buffer: bool) -> None:
+        if name in self.named:
+            self._latest[name] = state, slot, is_buffer
+        elif len(self.named) < _MAX_NAMED:
+            self.named[name] = slot
+            self._latest[name] = state, slot, is_buffer
+        elif not self.notes:
+            self.notes.append(f"weights beyond the first {_MAX_NAMED:,} are known by module only")
+
+    def finish(self) -> None:
+        """Read small weights once more, and let go of all tensors: the recording is over.
+
+        A write through a NumPy view, through ``.data`` or from C moves no version, so that the calls after it
+        were taken to have the weights of before.
+        """
+        room = _VERIFIED_BYTES
+        again: dict[int, int] = {}
+        held = [
+            (not is_buffer, _bytes(tensor), name, tensor, slot)
+            for name, (state, slot, is_buffer) in self._latest.items()
+            # Gone, or changed in a way that is seen: nothing to look for.
+            if (tensor := state[0]()) is not None and (_version(tensor), _pointer(tensor)) == state[1:]
         ]
-        slots = tuple([self._table.weight(tensor) for _, _, tensor, _ in places])
-        self._name(module, name, [key for _, key, _, _ in places], slots)
-        return len(module._parameters) + len(module._buffers), tuple(places), slots
+        for _, size, name, tensor, slot in sorted(held, key=lambda item: item[:3]):
+            if id(tensor) not in again:
+                if size > room:
+                    continue
+                room -= size
+                again[id(tensor)] = self._table.weight(tensor)
+            if again[id(tensor)] != slot:
+                self.doubtful.append((name, slot, again[id(tensor)]))
+        self._known.clear()
+        self._latest.clear()
 
-    def below(self, module: nn.Module, name: str) -> tuple[int, ...]:
-        """Slots of the weights of the module and of all below it."""
-        known = self._deep.get(id(module))
-        # The members are kept for the recording: a walk through a large module costs more than hashing.
-        members = _members(module) if known is None else known[0]
-        try:
-            state = [tensor._version for _, tensor in members]
-        except RuntimeError:
-            state = [_version(tensor) for _, tensor in members]
-        if known is not None and known[1] == state:
-            return known[2]
-        slots = []
-        for (_, tensor), version in zip(members, state, strict=True):
-            # A stage within a stage has the same weights. The members keep them alive, so an id stays theirs.
-            hashed = self._hashed.get(id(tensor))
-            if hashed is None or hashed[0] != version:
-                hashed = self._hashed[id(tensor)] = version, self._table.weight(tensor)
-            slots.append(hashed[1])
-        self._deep[id(module)] = members, state, tuple(slots)
-        self._name(module, name, [suffix for suffix, _ in members], tuple(slots))
-        return tuple(slots)
 
-    def _name(self, module: nn.Module, name: str, suffixes: list[str], slots: tuple[int, ...]) -> None:
-        if id(module) in self._seen:
-            return
-        self._seen.add(id(module))
-        for suffix, slot in zip(suffixes, slots, strict=True):
-            if len(self.named) < _MAX_NAMED:
-                self.named[f"{name}.{suffix}"] = slot
-            elif not self.notes:
-                self.notes.append(f"weights beyond the first {_MAX_NAMED:,} are known by module only")
+def hash_of_weights(names: Sequence[str], prints: Sequence[Fingerprint]) -> tuple[str, tuple[str, ...]]:
+    """One hash for weights by name, and the names of those that were not read (or only in part).
+
+    The names are sorted: the order of registration is no property of the weights. Sums over hashes of another
+    kind get a mark in front, so that they are not compared.
+    """
+    rows = sorted(zip(names, prints, strict=True), key=lambda row: row[0])
+    if not rows:
+        return "", ()
+    text = "\n".join([f"{name} {item.dtype} {item.shape} {item.hash}" for name, item in rows])
+    digest = bytes_hash(text.encode())
+    kinds = [len(item.hash) for _, item in rows]
+    known = {kind for kind in kinds if kind}
+    if known == {DEVICE_DIGITS}:
+        digest = f"device:{digest}"
+    elif len(known) > 1:
+        digest = f"mixed-{bytes_hash(repr(kinds).encode())[:8]}:{digest}"
+    return digest, tuple([name for name, item in rows if item.unread])
+
+
+def short_hash(item: Fingerprint) -> str:
+    """The hash of one weight as a trace keeps it: 16 digits, with a mark where a device made them."""
+    return f"device:{item.hash}" if len(item.hash) == DEVICE_DIGITS else item.hash[:16]
 
 
 def _version(tensor: torch.Tensor) -> int:
@@ -95,24 +211,31 @@ def _version(tensor: torch.Tensor) -> int:
     return -1 if tensor.is_inference() else tensor._version
 
 
-def _members(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
-    """Parameters, then buffers, as ``named_parameters`` and ``named_buffers`` give them, in one walk."""
-    modules: list[tuple[str, nn.Module]] = []
-    _walk(module, "", modules, set())
-    seen: set[int] = set()
-    found: list[tuple[str, torch.Tensor]] = []
-    for kind in ("_parameters", "_buffers"):
-        for prefix, child in modules:
-            for name, tensor in child.__dict__[kind].items():
-                if tensor is not None and id(tensor) not in seen:
-                    seen.add(id(tensor))
-                    found.append((prefix + name, tensor))
-    return found
+def _pointer(tensor: torch.Tensor) -> int:
+    """0 for tensors without storage."""
+    try:
+        return tensor.data_ptr()
+    except Exception:  # A class of tensors may raise anything.
+        return 0
 
 
-def _walk(module: nn.Module, prefix: str, into: list[tuple[str, nn.Module]], seen: set[int]) -> None:
-    seen.add(id(module))
-    into.append((prefix, module))
-    for name, child in module._modules.items():
-        if child is not None and id(child) not in seen:
-            _walk(child, f"{prefix}{name}.", into, seen)
+def _bytes(tensor: torch.Tensor) -> int:
+    try:
+        return int(tensor.nbytes)
+    except Exception:
+        return 0
+
+
+def _modules_below(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
+    """The module and all below it, under every name that leads to them: which of two names comes first is a
+    matter of registration. A module within itself is not followed."""
+    walked = 0
+    stack: list[tuple[str, nn.Module, tuple[int, ...]]] = [(name, module, ())]
+    while stack and walked < _MAX_WALKED:
+        prefix, current, above = stack.pop()
+        walked += 1
+        yield prefix, current
+        above = (*above, id(current))
+        for key, child in current._modules.items():
+            if child is not None and id(child) not in above:
+                stack.append((f"{prefix}.{key}", child, above))

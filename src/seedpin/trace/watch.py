@@ -1,0 +1,189 @@
+"""Watch methods of objects without touching the objects.
+
+A method is replaced on the *class*, once for all of its objects, by one that looks the object up by its
+identity: whoever is not known is called straight. So a copy, however it was made (``copy.copy``, pickle, a
+replica of DataParallel), is no watched object, and what the model sets on itself during the call (a compiled
+``forward``, a hook of accelerate) is neither hidden nor wiped out.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import operator
+import types
+from collections.abc import Callable
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from seedpin.trace.entry import Entry
+from seedpin.trace.patching import ABSENT, Patches, wrapped_like
+
+if TYPE_CHECKING:
+    from seedpin.trace.recorder import Recorder
+
+__all__ = ["Live", "Watch"]
+
+
+class Live:
+    """The recorder that replaced functions report to; emptied when it ends: a model may keep one."""
+
+    __slots__ = ("__weakref__", "recorder")
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder: Recorder | None = recorder
+
+
+_Key = tuple[type, str]
+
+
+class Watch:
+    """The methods that one recorder watches."""
+
+    def __init__(self, patches: Patches, live: Live, adopt: Callable[[object, str], Entry | None]) -> None:
+        self._patches = patches
+        self._live = live
+        self._adopt = adopt
+        self._tables: dict[_Key, dict[int, Entry] | None] = {}
+
+    def add(self, owner: Any, attribute: str, entry: Entry, *, copies: bool = False) -> bool:
+        """Report calls of ``owner.attribute`` as ``entry``; False where they cannot be seen.
+
+        copies: objects of the class that come up later are reported as well.
+        """
+        namespace = _namespace(owner)
+        if attribute in namespace and attribute != "forward":
+            return self._on_object(owner, attribute, entry, namespace[attribute])
+        key = type(owner), attribute
+        if key not in self._tables:
+            table: dict[int, Entry] = {}
+            adopt = self._adopt if copies else None
+            replaced = (
+                self._patches.set(
+                    type(owner), attribute, _method(type(owner), attribute, self._live, table, adopt)
+                )
+                if _is_method(type(owner), attribute)
+                else False
+            )
+            self._tables[key] = table if replaced else None
+        known = self._tables[key]
+        if known is None:
+            return False
+        known[id(owner)] = entry
+        return True
+
+    def adopt(self, owner: object, attribute: str, entry: Entry) -> None:
+        """Report calls of another object of a class that is watched already."""
+        table = self._tables.get((type(owner), attribute))
+        if table is not None:
+            table[id(owner)] = entry
+
+    def close(self) -> None:
+        """Forget all objects."""
+        self._live.recorder = None
+        for table in self._tables.values():
+            if table is not None:
+                table.clear()
+
+    def _on_object(self, owner: Any, attribute: str, entry: Entry, original: Any) -> bool:
+        """A function that the user put on the object itself: the class is not asked for it."""
+        if not callable(original):
+            return False
+        return self._patches.set(owner, attribute, _Stand(original, entry, self._live))
+
+
+def _namespace(owner: object) -> dict[str, Any]:
+    try:
+        namespace: dict[str, Any] = object.__getattribute__(owner, "__dict__")
+    except AttributeError:  # __slots__
+        return {}
+    return namespace
+
+
+def _is_method(cls: type, attribute: str) -> bool:
+    """Whether a class's attribute is called with the object: a static or class method has none to look up."""
+    return isinstance(inspect.getattr_static(cls, attribute, None), types.FunctionType)
+
+
+def _method(
+    cls: type,
+    attribute: str,
+    live: Live,
+    table: dict[int, Entry],
+    adopt: Callable[[object, str], Entry | None] | None,
+) -> Callable[..., Any]:
+    own: Any = cls.__dict__.get(attribute, ABSENT)
+    is_compiling = torch.compiler.is_compiling
+    opens, within = attribute == "__call__", attribute == "forward"
+
+    # From here on every microsecond counts: a large model calls thousands of modules per second.
+    def watched(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        if is_compiling():  # Dynamo reads this as a constant and sees the original alone.
+            if own is ABSENT:
+                return getattr(super(cls, self), attribute)(*args, **kwargs)
+            return own(self, *args, **kwargs)
+        # What the class inherits is asked for anew each time: others replace `nn.Module.__call__` for a while
+        # too, as torch.fx does.
+        original = getattr(super(cls, self), attribute) if own is ABSENT else MethodType(own, self)
+        entry = table.get(id(self))
+        if entry is None or entry.owner() is not self:
+            entry = None if adopt is None else adopt(self, attribute)
+        recorder = live.recorder
+        if recorder is None or entry is None or not recorder.watching():
+            return original(*args, **kwargs)
+        if within and entry.inside:  # The call was reported; its way goes through here.
+            entry.inside = False
+            return original(*args, **kwargs)
+        entry.inside = opens
+        raw = recorder.enter(entry, self, args, kwargs)
+        try:
+            result = original(*args, **kwargs)
+        except BaseException as error:
+            recorder.leave(entry, self, raw, None, type(error).__name__)
+            raise
+        recorder.leave(entry, self, raw, result)
+        return result
+
+    resolved = inspect.getattr_static(cls, attribute)
+    return wrapped_like(watched, resolved, resolved.__qualname__, resolved.__module__)
+
+
+class _Stand:
+    """Stands for a function that the user put on an object. Copied or pickled, it is that function."""
+
+    __slots__ = ("__weakref__", "__wrapped__", "_entry", "_live")
+
+    def __init__(self, original: Any, entry: Entry, live: Live) -> None:
+        self.__wrapped__ = original
+        self._entry = entry
+        self._live = live
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        original, entry, recorder = self.__wrapped__, self._entry, self._live.recorder
+        if torch.compiler.is_compiling() or recorder is None or not recorder.watching():
+            return original(*args, **kwargs)
+        owner = entry.owner()
+        raw = recorder.enter(entry, owner, args, kwargs)
+        try:
+            result = original(*args, **kwargs)
+        except BaseException as error:
+            recorder.leave(entry, owner, raw, None, type(error).__name__)
+            raise
+        recorder.leave(entry, owner, raw, result)
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+    def __copy__(self) -> Any:
+        return self.__wrapped__
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(self.__wrapped__, memo)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return operator.getitem, ([self.__wrapped__], 0)
