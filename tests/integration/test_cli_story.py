@@ -118,7 +118,7 @@ def test_rejecting_known_bad_bits_keeps_them_red(project: Project, monkeypatch: 
     assert done.code == 0, done.out
     loose = project.root / "pyproject.toml"
     loose.write_text(
-        loose.read_text() + '\n[tool.seedpin.tolerance."*"]\npsnr = 10\nsame_environment = true\n'
+        loose.read_text() + '\n[tool.seedpin.tolerance."*"]\npsnr = 20\nsame_environment = true\n'
     )
     result = project.pytest(env=BRIGHTER)
     result.assert_outcomes(failed=1)

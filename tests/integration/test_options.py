@@ -286,3 +286,18 @@ def test_collecting_writes_nothing(project: Project) -> None:
     before = {path.name for path in project.root.iterdir()}
     project.pytest("--collect-only", "--update-golden")
     assert {path.name for path in project.root.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--seedpin-collect"], ["--seedpin-thorough"], ["--seedpin-collect", "--golden-dir=golden"]],
+)
+def test_the_flags_of_seedpin_s_own_runs_write_nothing_for_a_user(
+    project: Project, arguments: list[str]
+) -> None:
+    """On a user's command line they stop the run before any test, whatever the golden folder."""
+    before = project.mint()
+    result = project.pytest(*arguments, env={"TEST_SHIFT": "3", "CI": "true"})
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*are for runs that seedpin starts itself*"])
+    assert project.golden_files() == before

@@ -68,7 +68,7 @@ CASES: list[tuple[Callable[[Array], Array], str]] = [
     (half, "half the contrast"),
     (limited, "limited range"),
     (brighter, "+12"),
-    (rounded, "one level at most, always down"),
+    (rounded, "by one level, always down: rounding against truncation?"),
     (one_frame(0), "only the first frame"),
     (one_frame(5), "only the last frame"),
 ]
@@ -132,3 +132,16 @@ def test_a_still_clip_is_not_called_late() -> None:
     obtained = still.copy()
     obtained[4] = GOLDEN[1]
     assert hints(Clip(still), Clip(obtained)) == ("only the last frame differs",)
+
+
+@pytest.mark.parametrize(("share", "asked"), [(1, True), (2, True), (3, True), (10, False), (1000, False)])
+def test_rounding_is_asked_about_only_where_many_values_differ(share: int, asked: bool) -> None:
+    """A lone value that is one level off is no evidence of truncation; the number of values is told."""
+    flat = np.full(GOLDEN.size, 100, "uint8")
+    obtained = flat.copy()
+    obtained[::share] += 1
+    count = len(flat[::share])
+    found = hints(Clip(flat.reshape(GOLDEN.shape)), Clip(obtained.reshape(GOLDEN.shape)))
+    told = [hint for hint in found if "by one level, always up" in hint]
+    assert told[0].startswith(f"{count} of {GOLDEN.size} values differ")
+    assert told[0].endswith("rounding against truncation?") == asked

@@ -225,3 +225,54 @@ def test_tensors_with_other_facts_are_never_compared(obtained: dict[str, Any]) -
     """Another name, shape or dtype is refused; nothing is broadcast."""
     with pytest.raises(ClipError):
         compare_tensors({"x": np.zeros(2)}, obtained)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e200, 1e307, 1e-200, 1e-307])
+def test_tensor_metrics_do_not_depend_on_the_size_of_the_numbers(size: float) -> None:
+    """Where squares would be too large or too small for a float, the distances are the same as elsewhere."""
+    g, o = np.array([3.0, 4.0, -1.0]), np.array([3.0, 4.5, -1.5])
+    plain = compare_tensors({"x": g}, {"x": o}).tensors[0]
+    found = compare_tensors({"x": g * size}, {"x": o * size}).tensors[0]
+    assert found.relative_l2 == pytest.approx(plain.relative_l2, rel=1e-12)
+    assert found.cosine == pytest.approx(plain.cosine, rel=1e-9)
+    assert found.max_abs == pytest.approx(0.5 * size)
+    assert found.mean_abs == pytest.approx(size / 3)
+    both = compare_tensors({"x": g * size * 1j}, {"x": o * size * 1j}).tensors[0]
+    assert both.relative_l2 == pytest.approx(plain.relative_l2, rel=1e-12)
+
+
+def test_the_largest_and_the_smallest_numbers_have_a_distance() -> None:
+    """The difference of the largest numbers is beyond a float; it is infinite, and nothing is undefined."""
+    largest = float(np.finfo(np.float64).max)
+    found = compare_tensors({"x": np.array([largest, 1.0])}, {"x": np.array([-largest, 1.0])})
+    assert (found.tensors[0].relative_l2, found.tensors[0].cosine) == pytest.approx((2.0, 2.0))
+    assert found.worst("max_abs")[1] == math.inf
+    assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["worst"]["max_abs"]["value"] is None
+    tiny = compare_tensors({"x": np.array([5e-324, 1.0])}, {"x": np.array([0.0, 1.0])})
+    assert tiny.worst("max_abs")[1] == 5e-324
+    assert tiny.worst("relative_l2")[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "golden", "obtained", "distance"),
+    [
+        ("int64", 2**53, 2**53 + 1, 1),
+        ("int64", -(2**63), 2**63 - 1, 2**64 - 1),
+        ("int64", -(2**53) - 1, -(2**53), 1),
+        ("uint64", 2**64 - 1, 2**64 - 2, 1),
+        ("uint64", 0, 2**64 - 1, 2**64 - 1),
+        ("int8", -128, 127, 255),
+        ("bool", True, False, 1),
+    ],
+)
+def test_integers_are_compared_exactly(dtype: str, golden: int, obtained: int, distance: int) -> None:
+    """Integers beyond 2**53 differ by what they differ, though a float64 cannot tell them apart."""
+    g, o = (
+        np.array([5, value]).astype(bool) if dtype == "bool" else np.array([0, value], dtype)
+        for value in (golden, obtained)
+    )
+    for one, other in ((g, o), (o, g)):
+        found = compare_tensors({"x": one}, {"x": other}).tensors[0]
+        assert found.max_abs == float(distance)
+        assert found.relative_l2 > 0
+    assert compare_tensors({"x": g}, {"x": g}).worst("max_abs")[1] == 0.0

@@ -9,8 +9,8 @@ import pytest
 
 from seedpin.clip.clip import Clip
 from seedpin.compare.fallback import Fallback, choose_fallback, parse_fallbacks
-from seedpin.compare.metrics import compare_clips
-from seedpin.compare.tensors import compare_tensors
+from seedpin.compare.metrics import ClipMetrics, compare_clips
+from seedpin.compare.tensors import TensorMetric, TensorMetrics, compare_tensors
 from seedpin.compare.tolerance import (
     Tolerance,
     check_limits,
@@ -68,14 +68,80 @@ def test_a_wrong_tolerance_is_an_error_that_names_the_place(mapping: Any, says: 
         ("clip", {"ssim": -1}),
         ("clip", {"psnr": 0}),
         ("clip", {"changed": 1}),
-        ("tensors", {"cosine": 0.999}),
-        ("tensors", {"relative_l2": 1}),
     ],
 )
 def test_a_limit_that_permits_everything_is_refused(kind: str, mapping: dict[str, float]) -> None:
-    """Among them a cosine similarity where the distance is meant."""
+    """What garbage reaches is no limit."""
     with pytest.raises(ToleranceError, match="can never fail"):
         parse_tolerance(mapping, "here", kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "blind", "good"),
+    [
+        ("clip", "psnr", 0.001, 20),
+        ("clip", "psnr", 19.9, 20),
+        ("clip", "ssim", 0.001, 0.5),
+        ("clip", "ssim", 0.49, 0.5),
+        ("clip", "changed", 0.999, 0.8),
+        ("tensors", "cosine", 0.999, 0.01),
+        ("tensors", "cosine", 0.02, 0.019),
+        ("tensors", "relative_l2", 1, 0.1),
+        ("tensors", "relative_l2", 1e6, 0.19),
+    ],
+)
+def test_a_limit_that_unrelated_content_meets_is_refused(
+    kind: str, key: str, blind: float, good: float
+) -> None:
+    """Among them a cosine similarity where the distance is meant; what lies on the other side is taken."""
+    with pytest.raises(ToleranceError, match=f"{key} = .* guards next to nothing"):
+        parse_tolerance({key: blind}, "here", kind=kind)
+    assert parse_tolerance({key: good}, "here", kind=kind).limits() == {key: good}
+
+
+def test_unrelated_content_meets_no_limit_that_is_taken() -> None:
+    """Black, noise and flat grey fail each limit that stands at the edge of what is refused."""
+    noise = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3, 3)).astype("uint8")
+    y, x = np.mgrid[0:64, 0:64]
+    picture = np.stack([3 * x, 4 * y, 2 * x + 2 * y], axis=-1).astype("uint8")[None]
+    for other in (np.zeros_like(picture), noise[:1, ..., 0], np.full_like(picture, 128)):
+        found = compare_clips(Clip(picture), Clip(other))
+        for limits in (
+            {"psnr": 20.0},
+            {"ssim": 0.5},
+            {"changed": 0.84},
+            {"max_abs": 127.0},
+            {"mean_abs": 20.0},
+        ):
+            assert not check_limits(parse_tolerance(limits, "here"), found)[0].ok, (limits, found)
+
+
+@pytest.mark.parametrize(
+    ("key", "blind", "good"), [("max_abs", 254.9, 127), ("mean_abs", 80, 20), ("temporal", 100, 20)]
+)
+def test_a_limit_near_the_range_of_the_values_is_refused(key: str, blind: float, good: float) -> None:
+    """Flat grey is nowhere off by more than half the range."""
+    golden = np.full((2, 8, 8, 3), 100, "uint8")
+    found = compare_clips(Clip(golden), Clip(golden + np.uint8(1)))
+    with pytest.raises(ToleranceError, match=f"{key} = .* guards next to nothing"):
+        check_limits(parse_tolerance({key: blind}, "here"), found)
+    assert check_limits(parse_tolerance({key: good}, "here"), found)[0].ok
+
+
+def test_what_is_no_number_never_passes() -> None:
+    """A metric that cannot be computed is the worst there is, and breaks every limit."""
+    one = TensorMetric("a", math.nan, math.nan, math.nan, math.nan, 1.0, 1.0)
+    two = TensorMetric("b", 0.01, 0.01, 0.01, 0.01, 1.0, 1.0)
+    for tensors in ((one, two), (two, one)):
+        metrics = TensorMetrics(tensors)
+        for key in ("relative_l2", "cosine", "max_abs", "mean_abs"):
+            margin = check_limits(parse_tolerance({key: 0.015}, "here", kind="tensors"), metrics)[0]
+            assert (margin.ok, margin.place) == (False, "a")
+            assert json.dumps(margin.as_dict(), allow_nan=False)
+        assert json.dumps(metrics.as_dict(), allow_nan=False)
+    clip = ClipMetrics(*(((0.9, math.nan, 0.8),) * 6), 255.0)
+    assert check_limits(Tolerance(ssim=0.5), clip)[0].ok is False
+    assert clip.worst("ssim")[0] == clip.worst("max_abs")[0] == 1
 
 
 def test_a_limit_beyond_the_data_is_refused_when_it_meets_the_data() -> None:

@@ -52,10 +52,11 @@ class ClipMetrics:
         return found
 
     def worst(self, name: str) -> tuple[int, float]:
-        """Index and value of the worst frame; of several, the first."""
+        """Index and value of the worst frame; of several, the first. What is no number is worst of all."""
         values = self.values(name)
-        value = min(values) if name in HIGHER_IS_BETTER else max(values)
-        return values.index(value), value
+        sign = -1.0 if name in HIGHER_IS_BETTER else 1.0
+        index = max(range(len(values)), key=lambda at: (values[at] != values[at], sign * values[at]))
+        return index, values[index]
 
     def mean(self, name: str) -> float:
         """The mean over all frames; of PSNR, the one of the mean squared error over the clip."""

@@ -19,12 +19,13 @@ TENSOR_METRICS = ("relative_l2", "cosine", "max_abs", "mean_abs")
 
 @dataclass(frozen=True, slots=True)
 class TensorMetric:
-    """One tensor. All values are 0 for equal tensors, and infinite where NaN or infinity stands in one only.
+    """One tensor. Distances are 0 for equal tensors, and infinite where NaN or infinity stands in one only.
 
     ``relative_l2``  ||obtained - golden|| / ||golden||; infinite for a golden of zeros
     ``cosine``       cosine *distance*, 1 - cos(golden, obtained), in [0, 2]; never the similarity
     ``max_abs``, ``mean_abs``  of the absolute difference, in the tensor's own units
     ``peak``         largest magnitude in the golden: what an output of zeros would be off by
+    ``level``        mean magnitude in the golden: the same on average; None in records of earlier versions
     """
 
     name: str
@@ -33,6 +34,7 @@ class TensorMetric:
     max_abs: float
     mean_abs: float
     peak: float
+    level: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +44,23 @@ class TensorMetrics:
     tensors: tuple[TensorMetric, ...]
 
     def worst(self, name: str) -> tuple[str, float]:
-        """Tensor and value of the largest ``name``; of several, the first."""
+        """Tensor and value of the largest ``name``; of several, the first. NaN is worst of all."""
         if name not in TENSOR_METRICS:
             raise KeyError(name)
-        chosen = max(self.tensors, key=lambda tensor: float(getattr(tensor, name)))
+        chosen = max(self.tensors, key=lambda tensor: badness(float(getattr(tensor, name))))
         return chosen.name, float(getattr(chosen, name))
 
     def as_dict(self) -> dict[str, Any]:
-        """Strictly JSON-able: an infinite value is ``null``. ``worst`` is derived."""
+        """Strictly JSON-able: an infinite value, or none, is ``null``. ``worst`` is derived."""
         worst = {}
         for name in TENSOR_METRICS:
             place, value = self.worst(name)
             worst[name] = {"value": value if math.isfinite(value) else None, "place": place}
         tensors = [
-            {key: None if value == math.inf else value for key, value in asdict(tensor).items()}
+            {
+                key: None if isinstance(value, float) and not math.isfinite(value) else value
+                for key, value in asdict(tensor).items()
+            }
             for tensor in self.tensors
         ]
         return {"kind": "tensors", "worst": worst, "tensors": tensors}
@@ -69,6 +74,7 @@ class TensorMetrics:
                 TensorMetric(
                     name=str(entry["name"]),
                     **{key: math.inf if entry[key] is None else float(entry[key]) for key in numbers},
+                    level=None if entry.get("level") is None else float(entry["level"]),
                 )
                 for entry in data["tensors"]
             )
@@ -111,29 +117,81 @@ def _as_array(tensor: Any) -> Array:
     return np.asarray(tensor)
 
 
+def badness(value: float) -> tuple[bool, float]:
+    """A key by which the worst value is the largest one; NaN is worse than anything."""
+    return value != value, value
+
+
 def _compare(name: str, golden: Array, obtained: Array) -> TensorMetric:
+    if golden.dtype.kind in "biu":
+        return _compare_integers(name, golden.reshape(-1), obtained.reshape(-1))
     kind = np.complex128 if np.iscomplexobj(golden) else np.float64
     g, o = golden.reshape(-1).astype(kind), obtained.reshape(-1).astype(kind)
     finite = np.abs(g[np.isfinite(g)])
     peak = float(finite.max()) if finite.size else 0.0
-    exact = kind is np.complex128 or golden.dtype.kind == "f"
-    if np.array_equal(golden, obtained, equal_nan=exact):
-        return TensorMetric(name, 0.0, 0.0, 0.0, 0.0, peak)
+    level = _mean(finite) if finite.size else 0.0
     same = (g == o) | ((g != g) & (o != o))
-    magnitude = np.where(same, 0.0, np.abs(np.subtract(o, g, where=~same, out=np.zeros_like(g))))
-    if not np.isfinite(magnitude).all():
-        return TensorMetric(name, math.inf, math.inf, math.inf, math.inf, peak)
+    if same.all():
+        return TensorMetric(name, 0.0, 0.0, 0.0, 0.0, peak, level)
+    if not (np.isfinite(g) & np.isfinite(o))[~same].all():
+        return TensorMetric(name, math.inf, math.inf, math.inf, math.inf, peak, level)
     # Places with the same infinity or NaN on both sides agree; what is left is measured.
     g, o = np.where(np.isfinite(g), g, 0), np.where(np.isfinite(o), o, 0)
-    norm_g, norm_o = float(np.linalg.norm(g)), float(np.linalg.norm(o))
-    gap = float(np.linalg.norm(magnitude))
-    # Half the squared distance of the unit vectors: exact near zero, where 1 - cos cancels.
-    cosine = float(np.linalg.norm(g / norm_g - o / norm_o) ** 2 / 2) if norm_g and norm_o else 1.0
+    unit = _unit(max(float(np.abs(g).max()), float(np.abs(o).max())))
+    magnitude = np.abs(o / unit - g / unit)
+    gap, norm_g = _norm(magnitude), _norm(g / unit)
+    relative = gap / norm_g if norm_g else math.inf
+    with np.errstate(over="ignore"):  # the largest numbers may be further apart than a float can tell
+        worst, mean = float(magnitude.max() * unit), float(_mean(magnitude) * unit)
+    return TensorMetric(name, relative, _cosine(g, o), worst, mean, peak, level)
+
+
+def _compare_integers(name: str, golden: Array, obtained: Array) -> TensorMetric:
+    """Exact for all 64 bits: float64 holds integers up to 2**53 only."""
+    wide = [
+        values.astype(np.uint64 if values.dtype.kind == "u" else np.int64).view(np.uint64)
+        for values in (golden, obtained)
+    ]
+    # Modulo 2**64 the larger less the smaller is their distance, whatever their signs.
+    magnitude = np.where(golden < obtained, wide[1] - wide[0], wide[0] - wide[1])
+    g, o = golden.astype(np.float64), obtained.astype(np.float64)
+    peak, level = float(np.abs(g).max()), _mean(np.abs(g))
+    if not magnitude.any():
+        return TensorMetric(name, 0.0, 0.0, 0.0, 0.0, peak, level)
+    distance = magnitude.astype(np.float64)
+    norm = _norm(g)
     return TensorMetric(
         name,
-        relative_l2=gap / norm_g if norm_g else math.inf,
-        cosine=cosine,
-        max_abs=float(magnitude.max()),
-        mean_abs=float(magnitude.mean()),
+        relative_l2=_norm(distance) / norm if norm else math.inf,
+        cosine=_cosine(g, o),
+        max_abs=float(int(magnitude.max())),
+        mean_abs=_mean(distance),
         peak=peak,
+        level=level,
     )
+
+
+def _unit(largest: float) -> float:
+    """A power of two by which numbers can be divided without loss, so that their squares are numbers too."""
+    if 1e-120 < largest < 1e120 or not largest:
+        return 1.0
+    return math.ldexp(1.0, max(min(math.frexp(largest)[1], 1000), -1000))
+
+
+def _norm(values: Array) -> float:
+    """The Euclidean norm; of values whose squares are too large or too small, too."""
+    unit = _unit(float(np.abs(values).max()))
+    return float(np.linalg.norm(values / unit)) * unit
+
+
+def _mean(values: Array) -> float:
+    """The mean of magnitudes; of the largest numbers, too."""
+    unit = _unit(float(values.max()))
+    return float((values / unit).mean()) * unit
+
+
+def _cosine(g: Array, o: Array) -> float:
+    g, o = g / _unit(float(np.abs(g).max())), o / _unit(float(np.abs(o).max()))
+    norm_g, norm_o = _norm(g), _norm(o)
+    # Half the squared distance of the unit vectors: exact near zero, where 1 - cos cancels.
+    return float(np.linalg.norm(g / norm_g - o / norm_o) ** 2 / 2) if norm_g and norm_o else 1.0

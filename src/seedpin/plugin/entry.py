@@ -7,6 +7,7 @@ import copy
 import os
 import warnings
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from seedpin.config import OPTIONS, Config, load_config, suggest
 from seedpin.errors import ConfigError, SeedpinError, UpdateRefusedError
 from seedpin.pinning.profiles import apply_profile
 from seedpin.plugin.fixtures import golden_image, golden_tensors, golden_video, seeded_model
-from seedpin.plugin.state import CONFIG, UPDATE, VARIABLES, Update
+from seedpin.plugin.state import CONFIG, RUN_VARIABLE, UPDATE, VARIABLES, Update
 
 __all__ = ["golden_image", "golden_tensors", "golden_video", "seeded_model"]
 
@@ -150,7 +151,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _update(config: pytest.Config) -> Update:
-    if config.getoption("seedpin_collect"):
+    if config.getoption("seedpin_collect") or config.getoption("seedpin_thorough"):
+        _refuse_foreign_collect(config)
         return Update("all", "", collect=True, thorough=config.getoption("seedpin_thorough"))
     mode = config.getoption("update_golden")
     reason = config.getoption("golden_reason")
@@ -167,3 +169,15 @@ def _update(config: pytest.Config) -> Update:
             hint="update on your machine, or add --golden-allow-ci",
         )
     return Update(mode, reason)
+
+
+def _refuse_foreign_collect(config: pytest.Config) -> None:
+    """The flags of seedpin's own runs in other processes take every clip as a golden, unasked: they are for
+    those runs alone, which name the folder of their results and a folder of their own for these goldens.
+    """
+    folder = config.getoption("seedpin_golden_dir")
+    if RUN_VARIABLE not in os.environ or folder is None or not Path(folder).is_absolute():
+        raise UpdateRefusedError(
+            "--seedpin-collect and --seedpin-thorough are for runs that seedpin starts itself",
+            hint="to write goldens: pytest --update-golden; to see whether a model repeats: seedpin probe",
+        )
