@@ -81,9 +81,9 @@ OPTIONS: tuple[Option, ...] = (
         "probe",
         "--golden-probe",
         "choice",
-        "twice",
-        "Before a golden is born, repeat the calls behind it: twice in this process, in a fresh one, or off.",
-        ("off", "twice", "fresh"),
+        "fresh",
+        "Before a golden is born: is it the same in a fresh process, or when called twice here? Or off.",
+        ("fresh", "twice", "off"),
     ),
     Option(
         "audit",
@@ -119,7 +119,7 @@ class Config:
     device_class: str = "auto"
     cpu_profile: str = "native"
     trace: str = "stages"
-    probe: str = "twice"
+    probe: str = "fresh"
     audit: str = "warn"
     audit_allow: tuple[str, ...] = ()
     keep_runs: int = 5

@@ -29,7 +29,8 @@
     |   |-- DamagedGoldenError     a golden's files are truncated, tampered with, LFS pointers or unreadable
     |   |-- NewerFormatError       a golden written by a newer seedpin
     |   |-- StaleGoldenError       the golden changed since it was read
-    |   `-- GoldenWriteError       the file system refused a write
+    |   |-- GoldenWriteError       the file system refused a write
+    |   `-- UnprovedError          a golden that a fresh process did not obtain
     |-- RunError                   a run that is not there, is incomplete, or is not safe to read
     |-- RevisionError              a revision that git does not know, or that cannot be checked out or run
     |   `-- ForeignImportError     code of here was imported where another revision's was to run
@@ -239,6 +240,12 @@ class GoldenWriteError(GoldenError):
     """The file system refused a write."""
 
     slug = "golden-write"
+
+
+class UnprovedError(GoldenError):
+    """A golden that a fresh process did not obtain, for another reason than other bits."""
+
+    slug = "unproved"
 
 
 class RunError(SeedpinError):

@@ -17,6 +17,7 @@ pythonpath = ["."]
 
 [tool.seedpin]
 cpu_profile = "{profile}"
+probe = "twice"
 {table}
 """
 TEST = """

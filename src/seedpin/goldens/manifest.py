@@ -39,6 +39,8 @@ class Manifest:
     ``facts`` are frame count, size, channels, dtype and fps (for tensors: shapes and dtypes).
     ``accepted`` and ``known_bad`` list further digests, each with its ``digest`` and ``reason``.
     ``tolerance`` is what was declared when it was minted; ``updated`` says when, why and at which commit.
+    ``born`` says how it was found that the test repeats: ``probe`` is "fresh", "twice" or "off", and ``why``
+    what else is to know of it.
     """
 
     test: str
@@ -60,6 +62,7 @@ class Manifest:
     known_bad: tuple[Mapping[str, str], ...] = ()
     tolerance: Mapping[str, Any] | None = None
     updated: Mapping[str, Any] = field(default_factory=dict)
+    born: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     def accepted_digests(self) -> frozenset[str]:
@@ -161,7 +164,7 @@ def _check_types(manifest: Manifest) -> None:
         raise TypeError("seed is no integer")
     if not isinstance(manifest.tolerance, (dict, type(None))):
         raise TypeError("tolerance is no object")
-    for name in ("facts", "device", "environment", "updated"):
+    for name in ("facts", "device", "environment", "updated", "born"):
         if not isinstance(getattr(manifest, name), dict):
             raise TypeError(f"{name} is no object")
     if any(not isinstance(part, dict) for part in manifest.environment.values()):

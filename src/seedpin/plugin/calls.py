@@ -49,6 +49,11 @@ class Call:
     first: str = ""
     model: SeededModel | None = None
 
+    @property
+    def repeated(self) -> bool:
+        """Whether it was made again, to see that it repeats."""
+        return self.repeat is not None
+
     def entropy(self) -> tuple[str, ...]:
         """What the entropy audit noticed in the model's last call."""
         return () if self.model is None else tuple(map(str, self.model.entropy_findings))

@@ -118,7 +118,8 @@ class Case(Exhibit):
             parted = divergence(self, golden)
         result = self._result(golden, decision, metrics, hints, parted)
         if write:
-            return self.stage(golden, result, force=broken is not None)
+            tolerance = self.declared or self._class_tolerance()
+            return self.stage(golden, result, tolerance, force=broken is not None)
         if against is not None and golden is None and against.is_new(self.desk.request.node, self.key.check):
             return dataclasses.replace(result, written="new")
         if self.subject.kind == "clip" and decision.verdict is not Verdict.IDENTICAL:

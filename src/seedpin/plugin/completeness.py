@@ -56,14 +56,14 @@ class Completeness:
         self._skipped.update(seen.get("skipped", ()))
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self._session.is_worker:
             output = self._config.workeroutput  # type: ignore[attr-defined]  # xdist's
             output[_KEY] = {"deselected": self._deselected, "skipped": sorted(self._skipped)}
             return
         if not self._session.results:
             return
-        reasons = self._reasons(int(exitstatus))
+        reasons = self._reasons(int(session.exitstatus))
         from seedpin.goldens.names import check_stem, golden_folder
 
         claimed = set()

@@ -136,8 +136,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[CONFIG] = settings
     except SeedpinError as error:
         raise pytest.UsageError(str(error)) from error
+    from seedpin.plugin.selected import register as register_selected
     from seedpin.plugin.session import SeedpinSession
 
+    register_selected(config)
     session = SeedpinSession(config)
     config.pluginmanager.register(session, "seedpin-session")
     if config.getoption("golden_attribute") and not session.is_worker:

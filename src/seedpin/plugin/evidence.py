@@ -23,7 +23,7 @@ from seedpin.trace.storage import from_bytes
 def instability(exhibit: Exhibit, declared: Tolerance | None) -> Instability | None:
     """What keeps the calls behind this check from repeating; not asked where a tolerance is declared."""
     thorough = exhibit.desk.update.thorough
-    lenient = exhibit.desk.settings.probe == "off" or (declared is not None and declared.same_environment)
+    lenient = exhibit.desk.settings.probe != "twice" or (declared is not None and declared.same_environment)
     if lenient and not thorough:
         return None
     another = ((exhibit.here.seed or 0) + 1) % 2**32 if thorough else None

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,12 +20,16 @@ from seedpin.goldens.store import Golden, GoldenKey, GoldenStore, StagedGolden, 
 from seedpin.plugin.calls import Call, trace_of
 from seedpin.plugin.circumstances import Circumstances
 from seedpin.plugin.provenance import updated
-from seedpin.plugin.state import AGAINST, ItemState, Update
+from seedpin.plugin.state import AGAINST, ItemState, Update, Waiting
 from seedpin.plugin.subject import Subject
 from seedpin.refs.against import Against
 from seedpin.run.ledger import GOLDEN, OBTAINED, Run
 from seedpin.run.result import CheckResult
 from seedpin.trace.storage import to_bytes
+
+COMPARED = {"probe": "off", "why": "obtained by a run that compared, and accepted"}
+WAITS = {"probe": "off", "why": "the session ended before a fresh process could obtain it too"}
+"""What stands in a staged manifest until a fresh process has obtained the same."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Exhibit:
     declared: Tolerance | None
     calls: tuple[Call, ...]
 
-    def manifest(self, golden: Golden | None) -> Manifest:
+    def manifest(self, golden: Golden | None, born: Mapping[str, Any]) -> Manifest:
         here = self.here
         known_bad: tuple[Mapping[str, str], ...] = ()
         accepted: tuple[Mapping[str, str], ...] = ()
@@ -90,29 +95,46 @@ class Exhibit:
             known_bad=known_bad,
             tolerance=None if self.declared is None else self.declared.limits(),
             updated=updated(self.desk.settings.root, self.desk.update.reason),
+            born=born,
         )
 
-    def dump(self, golden: Golden | None, path: Path) -> None:
+    def dump(self, golden: Golden | None, path: Path, born: Mapping[str, Any] = COMPARED) -> None:
         folder = self.desk.run.path / OBTAINED
         stem = path.relative_to(folder).with_suffix("").as_posix()
         contents = {self.subject.role: self.subject.encode()}
         trace = trace_of(self.calls, self.subject.items())
         if trace is not None:
             contents["trace"] = ("trace", to_bytes(trace))
-        write_staged(folder, stem, self.manifest(golden), contents)
+        write_staged(folder, stem, self.manifest(golden, born), contents)
 
     def obtained_path(self) -> Path:
         return self.desk.run.path / OBTAINED / f"{self.key.stem}.json"
 
-    def stage(self, golden: Golden | None, result: CheckResult, *, force: bool) -> CheckResult:
-        """Keeps the clip until its test has passed; the session then writes the golden."""
+    def born(self, tolerance: Tolerance | None) -> Mapping[str, Any]:
+        """What is known so far of whether this repeats; ``tolerance`` is the one in force for it."""
+        probe = self.desk.settings.probe
+        if self.desk.update.collect:
+            return {"probe": "off", "why": "obtained to be compared with another run"}
+        if probe == "off":
+            return {"probe": "off", "why": "the probe was turned off"}
+        if probe == "twice":
+            if tolerance is not None and tolerance.same_environment:
+                return {"probe": "off", "why": "a tolerance is declared for the golden's own environment"}
+            calls = sum(call.repeated for call in self.calls)
+            return {"probe": "twice", "why": f"{calls} call(s) were repeated in the process that made them"}
+        return WAITS
+
+    def stage(
+        self, golden: Golden | None, result: CheckResult, tolerance: Tolerance | None, *, force: bool
+    ) -> CheckResult:
+        """Keeps the clip until its test has passed and is known to repeat; then the session writes it."""
         path = self.obtained_path()
         try:
             perform(
                 self.desk.request,
                 golden=self.desk.store.manifest_path(self.key),
                 obtained=path,
-                dump=lambda target: self.dump(golden, target),
+                dump=lambda target: self.dump(golden, target, self.born(tolerance)),
                 check=lambda obtained, expected: None,
                 stage=True,
             )
@@ -121,9 +143,11 @@ class Exhibit:
                 f"the obtained clip could not be kept in {path.parent}: {error}; no golden was changed",
                 hint="make room on the disk, then run the update again",
             ) from error
-        self.desk.state.staged.append(
-            StagedGolden(path, self.key, result.manifest_digest, force or self.desk.update.mode == "all")
-        )
+        staged = StagedGolden(path, self.key, result.manifest_digest, force or self.desk.update.mode == "all")
+        lenient = tolerance is not None and tolerance.same_environment
+        limits = tolerance.limits() if tolerance is not None and lenient else None
+        noticed = tuple(dict.fromkeys(text for call in self.calls for text in call.entropy()))
+        self.desk.state.staged.append(Waiting(staged, limits, noticed))
         return dataclasses.replace(
             result, written="staged", obtained=path.relative_to(self.desk.run.path).as_posix()
         )

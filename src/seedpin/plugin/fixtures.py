@@ -52,8 +52,8 @@ def seeded_model(request: pytest.FixtureRequest) -> Callable[..., SeededModel]:
             level=default_level if level is None else level,
             methods=tuple(methods),
         )
-        probed = update.mode is not None or AGAINST in request.config.stash
-        repeatable = probed and (update.thorough or not update.collect)
+        probed = (update.mode is not None or AGAINST in request.config.stash) and settings.probe == "twice"
+        repeatable = update.thorough or (probed and not update.collect)
         model.around_call.append(watch(state.calls, level=settings.trace, repeatable=repeatable))
         model.audit_policy = AuditPolicy(settings.audit, settings.audit_allow)
         state.models.append(model)

@@ -2,40 +2,172 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seedpin.config import Config
 from seedpin.errors import ModelError
-from seedpin.plugin.state import RUN_VARIABLE
+from seedpin.plugin.selected import PROBLEMS, SELECTED, WANTED
+from seedpin.plugin.state import RUN_VARIABLE, VARIABLES
 from seedpin.run.ledger import Run, latest_results
 from seedpin.run.result import CheckResult
+
+if TYPE_CHECKING:
+    import pytest
 
 THREADS = "SEEDPIN_THREADS"
 """Environment variable of ``seedpin probe --threads``: calls run on that many CPU threads."""
 BATCH = "SEEDPIN_BATCH"
 """Environment variable of ``seedpin probe --batch``: the argument that sets the size of a batch."""
-_FOREIGN = ("PYTEST_", "GITHUB_", "COV_CORE_")
 FRESH_SUSPECTS = (
     "the order of a set (PYTHONHASHSEED)",
     "entropy from uuid, time, os.urandom or id()",
     "a generator made without a seed when a module is imported",
     "autotuning that picked another kernel",
 )
+# What describes the session that asks, not the one that is started.
+_FOREIGN = (
+    "PYTEST_CURRENT_TEST",
+    "PYTEST_XDIST_",
+    "GITHUB_STEP_SUMMARY",
+    "COV_CORE_",
+    RUN_VARIABLE,
+    "SEEDPIN_REVISION_REQUEST",
+    SELECTED,
+)
+# Files that the session that asks writes, possibly because an ini file says so: the other must not.
+_OUTPUTS = {"xmlpath": "--junitxml", "htmlpath": "--html", "report_log": "--report-log"}
+# `python -m pytest` would put the working folder on the import path, which `pytest` does not.
+_PYTEST = (
+    "import sys; sys.path[:1] == [''] and sys.path.pop(0); import pytest; sys.exit(pytest.console_main())"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """What a fresh process gave: its exit code, what it printed, and the record of each check by its id."""
+    """What a fresh process gave: its exit code, what it printed, and the record of each check by its id.
+
+    ``golden`` holds what its checks obtained, as goldens, for as long as its block lasts. ``problems`` says
+    by node id why tests did not pass.
+    """
 
     code: int
     output: str
     results: Mapping[str, CheckResult]
+    golden: Path
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a fresh process is started: in which folder, with which variables.
+
+    ``arguments`` come first and ``last`` after all others, so that these win. ``importable``: whether the
+    folder is on the import path.
+    """
+
+    folder: Path
+    variables: Mapping[str, str]
+    arguments: tuple[str, ...] = ()
+    last: tuple[str, ...] = ("-p", "no:cacheprovider")
+    importable: bool = True
+
+
+def same_start(config: pytest.Config, scratch: Path) -> Start:
+    """As the session of ``config`` was started, less its selection and output. ``scratch`` takes files."""
+    from seedpin.refs.arguments import settings_of
+
+    folder = config.invocation_params.dir.resolve()
+    raw = tuple(str(argument) for argument in config.invocation_params.args)
+    variables: dict[str, str] = config.stash.get(VARIABLES, dict(os.environ))
+    given = settings_of(raw, tuple(config.option.file_or_dir or ()))
+    last = ["--continue-on-collection-errors", "--maxfail=0"]
+    if config.inipath is not None:
+        last += ["-c", str(config.inipath)]
+    if config.pluginmanager.hasplugin("xdist"):
+        last.append("-n0")
+    if config.pluginmanager.hasplugin("cacheprovider"):
+        last += ["-o", f"cache_dir={scratch / 'cache'}"]
+    if config.pluginmanager.hasplugin("_cov"):
+        last.append("--no-cov")
+    for name, flag in _OUTPUTS.items():
+        if getattr(config.option, name, None):
+            last.append(f"{flag}={scratch / name}")
+    return Start(
+        folder=folder,
+        variables=variables,
+        arguments=tuple(argument for argument in given if argument != "--golden-report"),
+        last=tuple(last),
+        importable=any(Path(entry or ".").resolve() == folder for entry in sys.path),
+    )
+
+
+@contextmanager
+def fresh_run(
+    settings: Config,
+    selection: Sequence[str],
+    *,
+    start: Start | None = None,
+    only: Sequence[str] = (),
+    thorough: bool = False,
+    environment: Mapping[str, str] | None = None,
+    scratch: Path | None = None,
+) -> Iterator[Fresh]:
+    """Runs the selected tests (node ids, paths) in a new process; nothing is compared and no golden written.
+
+    start: None for a plain start in the project's root. only: of what is selected, only these node ids.
+    thorough: also repeats each call there. scratch: where its files lie until the block ends.
+
+    Raises ModelError where pytest could not run them at all.
+    """
+    start = start or Start(settings.root, os.environ)
+    with tempfile.TemporaryDirectory(prefix="fresh-", dir=scratch) as name:
+        folder = Path(name)
+        run = folder / "state" / "runs" / "run"
+        arguments = [
+            *start.arguments,
+            *("--rootdir", str(settings.root), *start.last),
+            *("--seedpin-collect", "--golden-dir", str(folder / "golden")),
+            *(("--seedpin-thorough",) if thorough else ()),
+            *("--seedpin-seed", str(settings.seed), "--seedpin-level", settings.level),
+            *("--seedpin-cpu-profile", settings.cpu_profile, "--golden-device-class", settings.device_class),
+            *("--seedpin-trace", settings.trace),
+        ]
+        variables = {key: value for key, value in start.variables.items() if not key.startswith(_FOREIGN)} | {
+            **(environment or {}),
+            RUN_VARIABLE: str(run),
+        }
+        if only:
+            (folder / WANTED).write_text(json.dumps(list(only)), encoding="utf-8")
+            variables[SELECTED] = str(folder)
+        python = [sys.executable, *(("-m", "pytest") if start.importable else ("-c", _PYTEST))]
+        done = subprocess.run(
+            [*python, *arguments, *selection],
+            cwd=start.folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        results = {result.id: result for result in latest_results(Run(run))}
+        if done.returncode not in (0, 1) or not (results or only):
+            shown = " ".join(selection[:10])
+            raise ModelError(
+                f"pytest ended with exit code {done.returncode} and {len(results)} check(s) for "
+                f"{shown} in a fresh process:\n{done.stdout[-2000:]}{done.stderr[-1000:]}",
+                hint=f"python -m pytest {shown}",
+            )
+        yield Fresh(done.returncode, done.stdout, results, folder / "golden", _problems(folder))
 
 
 def run_fresh(
@@ -43,41 +175,19 @@ def run_fresh(
     selection: Sequence[str],
     *,
     thorough: bool = False,
-    inifile: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Fresh:
-    """Runs the selected tests (node ids, paths) in a new process; nothing is compared and no golden written.
+    """``fresh_run`` of which only the records are wanted."""
+    with fresh_run(settings, selection, thorough=thorough, environment=environment) as found:
+        return found
 
-    ``thorough`` also repeats each call there. Raises ModelError where pytest could not run them at all.
-    """
-    with tempfile.TemporaryDirectory(prefix="seedpin-") as name:
-        folder = Path(name)
-        arguments = [
-            *("--rootdir", str(settings.root), "-p", "no:cacheprovider"),
-            *(("-c", str(inifile)) if inifile is not None else ()),
-            *("--seedpin-collect", "--golden-dir", str(folder / "golden")),
-            *(("--seedpin-thorough",) if thorough else ()),
-            *("--seedpin-seed", str(settings.seed), "--seedpin-level", settings.level),
-            *("--seedpin-cpu-profile", settings.cpu_profile, "--golden-device-class", settings.device_class),
-        ]
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *arguments, *selection],
-            cwd=settings.root,
-            env=kept | dict(environment or {}) | {RUN_VARIABLE: str(folder / "state" / "runs" / "run")},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        results = {result.id: result for result in latest_results(Run(folder / "state" / "runs" / "run"))}
-    if done.returncode not in (0, 1) or not results:
-        raise ModelError(
-            f"pytest ended with exit code {done.returncode} and {len(results)} check(s) for "
-            f"{' '.join(selection)} in a fresh process:\n{done.stdout[-2000:]}{done.stderr[-1000:]}",
-            hint=f"python -m pytest {' '.join(selection)}",
-        )
-    return Fresh(done.returncode, done.stdout, results)
+
+def _problems(folder: Path) -> dict[str, str]:
+    try:
+        data = json.loads((folder / PROBLEMS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in data.items()}
 
 
 def differing(here: Mapping[str, str | None], fresh: Fresh) -> list[str]:

@@ -15,6 +15,7 @@ from _pytest._code.code import TerminalRepr
 from seedpin import __version__
 from seedpin.errors import DuplicateGoldenError, GoldenMismatch, SeedpinError, UsageError
 from seedpin.plugin.attempts import Attempts
+from seedpin.plugin.birth import Birth, release_memory
 from seedpin.plugin.completeness import Completeness
 from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, RUN_VARIABLE, UPDATE, ItemState
 from seedpin.run.ledger import Run, new_run_id, write_retention
@@ -47,9 +48,14 @@ class SeedpinSession:
         self.run = config.stash[RUN] = Run(path)
         config.stash[EARLIER] = {}
         config.pluginmanager.register(Completeness(self), "seedpin-completeness")
+        self.birth: Birth | None = None
+        if not self.is_worker:
+            self.birth = Birth(self)
+            config.pluginmanager.register(self.birth, "seedpin-birth")
         self.attempts = Attempts(self)
         self._taken: dict[tuple[str, str, int], int] = {}
         # Registered last, so that its end of the session comes first: the others build on its exit status.
+        # Nothing is born whose attempts do not agree, and a golden that is refused makes the run incomplete.
         config.pluginmanager.register(self.attempts, "seedpin-attempts")
 
     def pytest_report_header(self) -> str:
@@ -131,13 +137,12 @@ class SeedpinSession:
         if report.outcome != "passed":
             state.failed = True
         if call.when == "teardown":
-            self._probe_fresh(item, state, report)
-            self._write_staged(state, report)
+            self._hand_over(state, report)
             for result in state.results:
                 self.config.stash[EARLIER].setdefault(result.id, []).append(result)
         elif report.outcome == "failed":
             # A plugin for reruns may drop the reports that come after this one.
-            self._write_staged(state, report)
+            self._hand_over(state, report)
         if state.results and (call.when == "teardown" or report.outcome == "failed"):
             report.seedpin = [  # type: ignore[attr-defined]
                 result.as_dict() for result in state.results
@@ -161,54 +166,45 @@ class SeedpinSession:
             report.outcome = "failed"
             report.longrepr = _messages(failing)
 
-    def _probe_fresh(self, item: pytest.Item, state: ItemState, report: pytest.TestReport) -> None:
-        """With ``--golden-probe=fresh``: a golden is born only if a fresh process obtains the same."""
-        update = self.config.stash[UPDATE]
-        staged = {result.id: result.obtained_digest for result in state.results if result.written == "staged"}
-        if state.failed or update.collect or self.settings.probe != "fresh" or not staged:
-            return
-        from seedpin.plugin.fresh import FRESH_SUSPECTS, differing, run_fresh
+    def _hand_over(self, state: ItemState, report: pytest.TestReport) -> None:
+        """Staged goldens of a test that has passed whole wait for the session's end; no others are written.
 
-        try:
-            others = differing(staged, run_fresh(self.settings, [item.nodeid], inifile=self.config.inipath))
-        except SeedpinError as error:
-            report.longrepr = str(error)
-        else:
-            if not others:
-                return
-            report.longrepr = (
-                f"UNSTABLE  {', '.join(others)}: a fresh process obtained other bits, no golden was written\n"
-                f"  suspects: {'; '.join(FRESH_SUSPECTS)}\n"
-                f"  next: seedpin probe '{item.nodeid}'\n  more: seedpin explain unstable"
-            )
-        report.outcome = "failed"
-        state.failed = True
-
-    def _write_staged(self, state: ItemState, report: pytest.TestReport) -> None:
-        """Writes the goldens of a test that has passed whole; nothing of one that has not."""
+        What is gathered for another run is no golden, and is written at once.
+        """
         if not state.staged:
             return
-        written = "refused"
-        if not state.failed:
+        written = "staged"
+        if state.failed:
+            written = "refused"
+        elif self.config.stash[UPDATE].collect:
             from seedpin.goldens.store import GoldenStore
 
+            store = GoldenStore(self.settings.golden_path, self.settings.state_path)
             try:
-                GoldenStore(self.settings.golden_path, self.settings.state_path).write_goldens(state.staged)
+                store.write_goldens([waiting.golden for waiting in state.staged])
             except (SeedpinError, OSError) as error:
                 report.outcome = "failed"
                 report.longrepr = str(error)
+                written = "refused"
             else:
-                written = ""
+                written = "created"
+        else:
+            report.seedpin_waiting = [  # type: ignore[attr-defined]
+                waiting.as_dict() for waiting in state.staged
+            ]
         for index, result in enumerate(state.results):
             if result.written == "staged":
-                final = written or ("created" if result.golden_digest is None else "updated")
-                state.results[index] = dataclasses.replace(result, written=final)
+                state.results[index] = dataclasses.replace(result, written=written)
+
+    def pytest_sessionfinish(self) -> None:
+        if self.is_worker and self.config.stash[UPDATE].mode is not None:
+            release_memory()  # the fresh process comes next, and may need it
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if self.is_worker:
             return
         found = getattr(report, "seedpin", ())
-        if not found:
+        if not found or hasattr(report, "seedpin_taken"):
             return
         from seedpin.run.result import from_dict
 
@@ -229,7 +225,8 @@ class SeedpinSession:
             self.not_kept = str(error)
 
     def _begin_run(self) -> None:
-        write_retention(self.settings.state_path, self.settings.keep_runs - 1, current=self.run)
+        if self.run.path.parent == self.settings.state_path / "runs":
+            write_retention(self.settings.state_path, self.settings.keep_runs - 1, current=self.run)
         self.run.write_meta(
             {
                 "run": self.run.id,
@@ -266,7 +263,8 @@ class SeedpinSession:
         for line in rows:
             terminalreporter.write_line(line)
         if written:
-            terminalreporter.write_line(f"{len(written)} golden(s) written:")
+            proof = "" if self.birth is None else self.birth.proof()
+            terminalreporter.write_line(f"{len(written)} golden(s) written:{proof}")
             for result in written:
                 terminalreporter.write_line(f"  {format_written(result)}")
         if refused:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,6 +36,32 @@ class Update:
     thorough: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A staged golden of a test that passed.
+
+    tolerance: limits within which another run may differ. noticed: what the entropy audit saw in its calls.
+    """
+
+    golden: StagedGolden
+    tolerance: Mapping[str, Any] | None = None
+    noticed: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a report, which travels from worker to controller."""
+        golden = self.golden
+        return {
+            "staged": str(golden.staged),
+            "test": golden.key.test,
+            "check": golden.key.check,
+            "device_class": golden.key.device_class,
+            "expected": golden.expected,
+            "force": golden.force,
+            "tolerance": None if self.tolerance is None else dict(self.tolerance),
+            "noticed": list(self.noticed),
+        }
+
+
 @dataclass(slots=True)
 class ItemState:
     """One attempt of one test: its models, its results, and what waits to be written."""
@@ -42,7 +69,7 @@ class ItemState:
     attempt: int = 1
     models: list[SeededModel] = field(default_factory=list)
     results: list[CheckResult] = field(default_factory=list)
-    staged: list[StagedGolden] = field(default_factory=list)
+    staged: list[Waiting] = field(default_factory=list)
     failed: bool = False
     claimed: set[str] = field(default_factory=set)
     pin_before: Pin | None = None

@@ -1,0 +1,181 @@
+"""Whether a fresh process obtained what waits to become a golden, and what differs if it did not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seedpin.compare.metrics import compare_clips
+from seedpin.compare.tensors import compare_tensors
+from seedpin.compare.tolerance import check_limits, parse_tolerance
+from seedpin.errors import GoldenError, GoldenWriteError, TraceError
+from seedpin.goldens.manifest import from_json, to_json
+from seedpin.goldens.store import Golden, GoldenKey, StagedGolden, load_clip, read_golden
+from seedpin.plugin.exhibit import WAITS
+from seedpin.plugin.fresh import FRESH_SUSPECTS, Fresh
+from seedpin.plugin.state import Waiting
+from seedpin.trace.divergence import Divergence, first_divergence
+from seedpin.trace.model import Trace
+from seedpin.trace.storage import from_bytes
+
+WEIGHTS = "weights were initialised outside the pin: pass what builds the model, seeded_model(build)"
+GENERATOR = "a generator made in the test without a seed, as np.random.default_rng()"
+UNPINNED = "nothing was pinned where this came about: use seeded_model(...) or `with seedpin.pin(...)`"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a fresh process says of one staged golden. ``born`` goes into its manifest.
+
+    ``reasons`` say why it may not be written; ``differs`` whether that is because the bits are others.
+    """
+
+    born: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    differs: bool = False
+    divergence: Divergence | None = None
+
+
+def waiting_of(data: Mapping[str, Any]) -> Waiting:
+    """What ``Waiting.as_dict`` gave."""
+    key = GoldenKey(data["test"], data["check"], data["device_class"])
+    staged = StagedGolden(Path(data["staged"]), key, data["expected"], data["force"])
+    return Waiting(staged, data["tolerance"], tuple(data["noticed"]))
+
+
+def waits_for_a_fresh_process(waiting: Waiting) -> bool:
+    """Whether nothing is known yet of whether this repeats."""
+    return dict(_manifest_of(waiting.golden.staged).born) == WAITS
+
+
+def write_born(waiting: Waiting, born: Mapping[str, Any]) -> None:
+    """Says in the staged manifest how it was proved. Raises GoldenWriteError."""
+    path = waiting.golden.staged
+    try:
+        manifest = dataclasses.replace(_manifest_of(path), born=born)
+        path.write_text(to_json(manifest), encoding="utf-8")
+    except OSError as error:
+        raise GoldenWriteError(
+            f"the manifest that was to become a golden cannot be written: {error}; nothing was changed",
+            hint="make room on the disk, then run the update again",
+        ) from error
+
+
+def _manifest_of(path: Path) -> Any:
+    try:
+        return from_json(path.read_bytes(), path)
+    except OSError as error:
+        raise GoldenWriteError(
+            f"the clip that was to become a golden cannot be read: {error}; nothing was changed",
+            hint="run the update again",
+        ) from error
+
+
+def prove(waiting: Waiting, fresh: Fresh) -> Proof:
+    """Holds a staged golden against what the fresh process obtained for the same check.
+
+    Raises GoldenError where what was staged cannot be read.
+    """
+    key = waiting.golden.key
+    there = fresh.results.get(f"{key.test}::{key.check}")
+    if there is None or there.device_class != key.device_class:
+        return Proof(reasons=(_why_absent(key, fresh),))
+    staged = read_golden(waiting.golden.staged)
+    if staged is None:
+        raise GoldenWriteError(
+            f"{waiting.golden.staged} is gone; nothing was changed", hint="run the update again"
+        )
+    if staged.manifest.digest == there.obtained_digest:
+        problem = fresh.problems.get(key.test)
+        if problem is not None:
+            return Proof(
+                reasons=(f"A fresh process obtained the same, but the test did not pass there: {problem}.",)
+            )
+        return Proof(born={"probe": "fresh"})
+    other = _obtained(fresh, key)
+    if waiting.tolerance is not None and other is not None:
+        margins = _margins(staged, other, waiting.tolerance)
+        if margins and all(margin.ok for margin in margins):
+            return Proof(born={"probe": "fresh", "why": "other bits, within the declared tolerance"})
+    return _refused(staged, other, waiting.noticed)
+
+
+def _why_absent(key: GoldenKey, fresh: Fresh) -> str:
+    problem = fresh.problems.get(key.test)
+    if problem is None:
+        file = key.test.partition("::")[0]
+        problem = next((text for place, text in fresh.problems.items() if place == file), None)
+    if problem is None:
+        problem = "it was not collected there, or made no such check"
+    return f"A fresh process did not obtain it: {problem}."
+
+
+def _obtained(fresh: Fresh, key: GoldenKey) -> Golden | None:
+    try:
+        return read_golden(fresh.golden / f"{key.stem}.json")
+    except GoldenError:
+        return None
+
+
+def _margins(staged: Golden, other: Golden, limits: Mapping[str, Any]) -> Sequence[Any]:
+    kind = staged.manifest.kind
+    if staged.manifest.facts != other.manifest.facts or other.manifest.kind != kind:
+        return ()
+    tolerance = parse_tolerance(limits, "the declared tolerance", kind=kind, same_environment=True)
+    if kind == "clip":
+        return check_limits(tolerance, compare_clips(load_clip(staged), load_clip(other)))
+    from seedpin.plugin.subject import load_tensors
+
+    return check_limits(tolerance, compare_tensors(load_tensors(staged), load_tensors(other)))
+
+
+def _refused(staged: Golden, other: Golden | None, noticed: tuple[str, ...]) -> Proof:
+    one, two = _trace(staged), None if other is None else _trace(other)
+    found = first_divergence(one, two) if one and two and one.level == two.level else None
+    reasons = [f"The same test in a fresh process gave other bits{_frames(staged, other)}."]
+    if found is not None:
+        reasons.append(f"First difference: {found.sentence}")
+    reasons.append(f"Usual suspects: {'; '.join(noticed or _suspects(staged, one, two, found))}.")
+    return Proof(reasons=tuple(reasons), differs=True, divergence=found)
+
+
+def _frames(staged: Golden, other: Golden | None) -> str:
+    """Which frames or tensors differ, from their digests."""
+    if other is None:
+        return ""
+    one, two = staged.manifest.frame_digests, other.manifest.frame_digests
+    word = "frame" if staged.manifest.kind == "clip" else "tensor"
+    if len(one) != len(two):
+        return f": {len(one)} {word}(s) here, {len(two)} there"
+    differing = [index for index, (a, b) in enumerate(zip(one, two, strict=True)) if a != b]
+    if not differing:
+        return ""
+    first = f", the first is {word} {differing[0]}" if word == "frame" else ""
+    return f": {len(differing)} of {len(one)} {word}(s) differ{first}"
+
+
+def _suspects(
+    staged: Golden, one: Trace | None, two: Trace | None, found: Divergence | None
+) -> tuple[str, ...]:
+    """What usually does this, likeliest first, as far as the traces tell."""
+    if staged.manifest.seed is None:
+        return (UNPINNED, GENERATOR, WEIGHTS)
+    if one is None or two is None:
+        return (WEIGHTS, GENERATOR, *FRESH_SUSPECTS)
+    if found is not None and found.kind == "weights":
+        return (WEIGHTS,)
+    if one.weights and one.weights != two.weights:
+        return (WEIGHTS, *FRESH_SUSPECTS)
+    if found is None or found.kind in ("clip", "argument"):
+        return (GENERATOR, *FRESH_SUSPECTS)
+    return (*FRESH_SUSPECTS, GENERATOR)
+
+
+def _trace(golden: Golden) -> Trace | None:
+    try:
+        return from_bytes(golden.file("trace").read_bytes()) if "trace" in golden.manifest.files else None
+    except (TraceError, OSError):
+        return None
