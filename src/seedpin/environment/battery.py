@@ -4,6 +4,7 @@ One table. A family is measured in several dtypes; each of its results is hashed
 what a family computes raises its ``version``: digests of different versions are never compared.
 
 Sizes: large enough for the vector kernels and for blocking along ``k``, odd where that adds the scalar tail.
+Long sums, because a half type rounds most of what differs away.
 
 Draws go past the names that a recorder or an audit may have replaced, so that neither takes note of them.
 """
@@ -94,7 +95,7 @@ def _elementwise(*functions: Callable[[Any], Any], lo: float = -4.0, hi: float =
 def _sqrt(bench: Bench) -> Iterator[Any]:
     # Where vendors differ, they do in about every fifth value.
     for salt in range(3):
-        yield torch.sqrt(bench.x(2 * _SIZE, salt=salt, lo=0, hi=9))
+        yield torch.sqrt(bench.x(_SIZE, salt=salt, lo=0, hi=9))
 
 
 def _pow(bench: Bench) -> Iterator[Any]:
@@ -135,13 +136,13 @@ def _matmul(bench: Bench) -> Iterator[Any]:
 
 
 def _linear(bench: Bench) -> Iterator[Any]:
-    for rows, k, n in ((1, 320, 160), (2, 640, 80), (77, 128, 96)):
+    for rows, k, n in ((1, 320, 160), (77, 128, 96), (16, 1031, 40)):
         weight, bias = bench.x(n, k, salt=1, scale=2**-4), bench.x(n, salt=2)
         yield F.linear(bench.x(rows, k), weight, bias)
 
 
 def _conv2d(bench: Bench) -> Iterator[Any]:
-    for batch, inputs, outputs, size, kernel in ((1, 3, 16, 24, 3), (1, 32, 32, 12, 3), (2, 32, 48, 8, 1)):
+    for batch, inputs, outputs, size, kernel in ((1, 3, 16, 16, 3), (2, 16, 24, 12, 3), (2, 32, 48, 8, 1)):
         weight = bench.x(outputs, inputs, kernel, kernel, salt=1, scale=2**-3)
         yield F.conv2d(bench.x(batch, inputs, size, size), weight, padding=kernel // 2)
     yield F.conv_transpose2d(
@@ -150,7 +151,7 @@ def _conv2d(bench: Bench) -> Iterator[Any]:
 
 
 def _conv3d(bench: Bench) -> Iterator[Any]:
-    for inputs, outputs, frames, size, kernel in ((3, 8, 4, 10, 3), (16, 16, 3, 8, 3)):
+    for inputs, outputs, frames, size, kernel in ((3, 8, 4, 8, 3), (16, 16, 4, 12, 3)):
         weight = bench.x(outputs, inputs, kernel, kernel, kernel, salt=1, scale=2**-3)
         yield F.conv3d(bench.x(1, inputs, frames, size, size), weight, padding=kernel // 2)
 
