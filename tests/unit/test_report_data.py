@@ -140,6 +140,12 @@ def test_only_what_was_measured_is_said_not_to_have_changed() -> None:
         "The output changed; versions and settings agree; "
         "what operations compute was not recorded with the golden."
     )
+    assert measured.agreed == (
+        "No version and no setting that both sides recorded differs, and 44 measured operations "
+        "compute the same bits."
+    )
+    assert before.agreed.endswith("differs; what operations compute was not compared.")
+    assert view(result("environment-changed", environment_changes=(SQRT,), measured=43)).agreed == ""
     bad = view(result(tier="other environment", reasons=("These exact bits are known to be bad.",)))
     assert bad.headline == "These exact bits are known to be bad."
     assert answers(result(environment={}))["Environment"] == "not recorded"

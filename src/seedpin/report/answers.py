@@ -153,6 +153,17 @@ def _environment(result: CheckResult) -> Answer:
     return Answer(question, "no difference found", _looked_at(result), "good")
 
 
+def agreement(result: CheckResult) -> str:
+    """What was compared with the golden's and agrees; empty where anything differs or nothing was."""
+    moved = any(change.get("moves_bits") for change in result.environment_changes)
+    if moved or not result.environment or not result.facts_golden or result.tier == "other class":
+        return ""
+    said = "No version and no setting that both sides recorded differs"
+    if result.measured is None:
+        return f"{said}; what operations compute was not compared."
+    return f"{said}, and {result.measured} measured operations compute the same bits."
+
+
 def _looked_at(result: CheckResult) -> str:
     """What "no difference" rests on, and what differs beside it."""
     said = [what_agrees(result.measured)] if not result.passed else []

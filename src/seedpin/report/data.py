@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from seedpin.environment.measured import in_words
-from seedpin.report.answers import Answer, deciding_margin, headline, how_much, view_answers
+from seedpin.report.answers import Answer, agreement, deciding_margin, headline, how_much, view_answers
 from seedpin.report.growth import Divergence, view_divergence
 from seedpin.report.series import Series, Strip, metric_label, view_series, view_strip
 from seedpin.report.terminal import format_value, short_digest, verdict_words
@@ -106,6 +106,7 @@ class CheckView:
     tensors: tuple[Mapping[str, str], ...]
     facts: tuple[Row, ...]
     environment: tuple[Row, ...]
+    agreed: str
     surroundings: tuple[Row, ...]
     pin: tuple[tuple[str, str], ...]
     divergence: Divergence | None
@@ -222,6 +223,7 @@ def view_check(row: CheckRow, result: CheckResult, *, run: str, run_path: str) -
         tensors=tuple(_tensor(entry) for entry in metrics.get("tensors", ())),
         facts=_facts(result),
         environment=tuple(changes),
+        agreed=agreement(result),
         surroundings=_surroundings(result),
         pin=_pin(result),
         divergence=view_divergence(result.divergence),

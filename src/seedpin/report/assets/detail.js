@@ -89,8 +89,8 @@ seedpin.detail = (function () {
     const rows = (list) => list.map((row) => h("tr", null, h("th", { scope: "row" }, row.key), h("td", null, row.golden), h("td", null, row.here)));
     const parts = [];
     if (moved.length) parts.push(table("Settings that can move bits", ["Can move bits", "Golden", "Here"], rows(moved), "moved"));
-    else if (check.row.verdict !== "missing") parts.push(h("p.lead", null, "Nothing that can move bits differs."));
-    if (others.length) parts.push(table("Settings that cannot move bits", ["Cannot move bits", "Golden", "Here"], rows(others), "harmless"));
+    else if (check.agreed) parts.push(h("p.lead", null, check.agreed));
+    if (others.length) parts.push(table("What explains no difference in bits: it cannot move any, or only one side recorded it", ["Explains nothing", "Golden", "Here"], rows(others), "harmless"));
     if (check.surroundings.length) {
       const all = check.surroundings.map((row) => h(`tr${row.same ? "" : ".differs"}`, null, h("th", { scope: "row" }, row.key), h("td", null, row.here)));
       parts.push(h("details", null, h("summary", null, `All ${check.surroundings.length} settings of this run`), table("Environment of this run", ["Setting", "Here"], all)));
