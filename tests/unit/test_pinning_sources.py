@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import types
 import warnings
 from importlib import metadata
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from seedpin.errors import ConfigError, SeedpinWarning
+from seedpin.errors import ConfigError, PinError, SeedpinWarning
 from seedpin.pinning import sources
-from seedpin.pinning.pin import pin
+from seedpin.pinning.pin import current_pin, pin
 
 
 class Dice:
@@ -141,8 +142,16 @@ def test_numpy_half_drawn_pair_is_restored() -> None:
 
 
 class FakeGenerator:
+    """torch makes each with a seed of the operating system's; here a number for each, never given twice."""
+
+    entropy = itertools.count(10**9)
+
     def __init__(self) -> None:
-        self.state = ("seed", 67280421310721, "offset", 0)
+        self.seed()
+
+    def seed(self) -> int:
+        self.state = ("entropy", next(self.entropy), "offset", 0)
+        return int(self.state[1])
 
     def get_state(self) -> Any:
         return self.state
@@ -170,6 +179,7 @@ class FakeCuda:
         tracker: Any = _LazySeedTracker
         self._lazy_seed_tracker = tracker()
         self.default_generators: tuple[FakeGenerator, ...] = ()
+        self.capturing = False
 
     def _is_compiled(self) -> bool:
         return True
@@ -179,6 +189,9 @@ class FakeCuda:
 
     def is_initialized(self) -> bool:
         return self._started
+
+    def is_current_stream_capturing(self) -> bool:
+        return self.capturing
 
     def start(self) -> None:
         self.default_generators = (FakeGenerator(), FakeGenerator())
@@ -250,7 +263,75 @@ def test_lazy_device_is_restored_as_if_no_pin_had_been(cuda: FakeCuda, how: str,
         cuda.default_generators[0].draw()
     cuda.set_rng_state(("seed", 2, "offset", 4))
     source.set_state(before)
-    assert cuda.states() == reference.states()
+    assert _apart_from_entropy(cuda.states()) == _apart_from_entropy(reference.states())
+
+
+def _apart_from_entropy(states: list[Any]) -> list[Any]:
+    return [(state[0], "?", *state[2:]) if state[0] == "entropy" else state for state in states]
+
+
+def test_device_that_starts_inside_of_a_pin_is_random_afterwards() -> None:
+    """Nobody seeded it, so after the pin it is as random as before: not the pin's seed, nor any same seed."""
+    seen = []
+    for _ in range(2):
+        cuda = FakeCuda()
+        sources.REGISTRY.unregister("torch-cuda-fake")
+        sources.register_source(sources.LazyDeviceSource("torch-cuda-fake", cuda))
+        try:
+            with pin(5):
+                with pin(6):
+                    cuda.start()
+                    assert [state[:2] for state in cuda.states()] == [("seed", 6), ("seed", 6)]
+                # The outer pin had queued its seed.
+                assert [state[:2] for state in cuda.states()] == [("seed", 5), ("seed", 5)]
+        finally:
+            sources.unregister_source("torch-cuda-fake")
+        seen += cuda.states()
+    assert {state[0] for state in seen} == {"entropy"}
+    assert len({state[1] for state in seen}) == 4
+
+
+def test_device_that_started_before_the_pin_unseeded_keeps_its_own_random_state(cuda: FakeCuda) -> None:
+    """A state that came from the operating system is restored like any other."""
+    cuda.start()
+    before = cuda.states()
+    source = sources.LazyDeviceSource("torch-cuda", cuda)
+    state = source.get_state()
+    source.seed(1)
+    source.set_state(state)
+    assert cuda.states() == before
+
+
+def test_pin_around_a_part_of_a_graph_capture_is_refused(cuda: FakeCuda) -> None:
+    """While a CUDA graph is captured a pin can neither begin nor end, and says what to write instead."""
+    cuda.start()
+    source = sources.LazyDeviceSource("torch-cuda-fake", cuda)
+    before = cuda.states()
+    sources.register_source(source)
+    try:
+        cuda.capturing = True
+        with (
+            pytest.raises(PinError, match=r"(?s)^a CUDA graph is being captured.*next: begin the pin before"),
+            pin(1),
+        ):
+            pytest.fail("the block must not run")
+        cuda.capturing = False
+        with (
+            pytest.raises(
+                PinError,
+                match=r"after a pin: random source torch-cuda-fake: a CUDA graph.*begin the pin",
+            ),
+            pin(1),
+        ):
+            cuda.capturing = True
+        cuda.capturing = False
+        assert current_pin() is None
+        with pin(1):
+            cuda.default_generators[0].draw()
+    finally:
+        sources.unregister_source("torch-cuda-fake")
+        for generator, state in zip(cuda.default_generators, before, strict=True):
+            generator.set_state(state)
 
 
 def test_lazy_device_keeps_other_queued_calls(cuda: FakeCuda) -> None:

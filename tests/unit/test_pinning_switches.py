@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import textwrap
+import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
+from torch.utils import _device
 
 from seedpin.errors import AutotuneError
-from seedpin.pinning import fp32, switches
+from seedpin.pinning import ambient, fp32, kept, switches
 from seedpin.pinning.pin import pin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 needs_keys = pytest.mark.skipif(not fp32.HAS_KEYS, reason="needs the fp32_precision API")
 
 # As Any: torch's stubs leave these untyped.
 CUDA: Any = torch.backends.cuda
+OVERRIDES: Any = torch.overrides
 DETERMINISTIC: Any = torch.utils.deterministic
+META = ambient.DefaultDevice(_device.DeviceContext("meta"), torch.device("meta"))
 FLIPPED: dict[type, Callable[[Any], Any]] = {bool: lambda v: not v, int: lambda v: v - 1 if v > 1 else v + 1}
+# Another value for each row whose value is neither.
+OTHER: dict[str, Callable[[Any], Any]] = {
+    "float32_precision": lambda v: fp32.Float32Precision("high", not v.cudnn_tf32, v.keys),
+    "matmul.allow_fp16_reduced_precision_reduction": lambda v: True,
+    "matmul.allow_bf16_reduced_precision_reduction": lambda v: True,
+    "sdpa.priority_order": lambda v: v[::-1],
+    "preferred_blas_library": lambda v: torch._C._BlasBackend.Default,
+    "preferred_linalg_library": lambda v: torch._C._LinalgBackend.Default,
+    "preferred_rocm_fa_library": lambda v: torch._C._ROCmFABackend.Default,
+    "opt_einsum": lambda v: (not v[0], "optimal"),
+    "default_dtype": lambda v: torch.float64,
+    "default_device": lambda v: META,
+    "autocast": lambda v: (not v[0], ("cpu", not v[1][1], torch.float16), *v[2:]),
+    "anomaly_mode": lambda v: (not v[0], not v[1]),
+    "numpy.errstate": lambda v: ({**v[0], "over": "raise", "under": "print"}, print),
+}
+# On a build for CPU only these take no other value than the default.
+FIXED = ("preferred_blas_library", "preferred_linalg_library", "preferred_rocm_fa_library")
 
 
 @pytest.fixture(autouse=True)
@@ -64,10 +88,9 @@ def test_rule_10_each_switch_holds_and_is_restored(name: str, level: str) -> Non
     found = switch.read()
     with pin(1, level=level):
         assert switch.read() == switch.held(level, found)
-        other = FLIPPED.get(type(switch.read()))
-        if other is not None:
-            switch.write(other(switch.read()))
-            assert switch.read() != switch.held(level, found)
+        other = OTHER.get(name) or FLIPPED[type(switch.read())]
+        switch.write(other(switch.read()))
+        assert name in FIXED or switch.read() != switch.held(level, found)
     assert switch.read() == found
 
 
@@ -97,6 +120,129 @@ def test_users_choice_of_attention_is_kept() -> None:
         assert not CUDA.flash_sdp_enabled()
         torch.backends.cuda.enable_flash_sdp(True)
     assert not CUDA.flash_sdp_enabled()
+
+
+def test_what_the_block_itself_changed_is_put_back_and_nothing_else() -> None:
+    """Grad mode, autocast, default dtype and device that were set outside hold inside, and after it."""
+    with (
+        torch.no_grad(),
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        torch.device("meta"),
+        np.errstate(over="raise"),
+        pin(1),
+    ):
+        assert not torch.is_grad_enabled()
+        assert torch.is_autocast_enabled("cpu")
+        assert torch.empty(1).device.type == "meta"
+        assert np.geterr()["over"] == "raise"
+        torch.set_grad_enabled(True)
+        torch.set_autocast_enabled("cpu", False)
+        torch.set_default_dtype(torch.float64)
+        np.seterr(over="ignore")
+        with pin(2):
+            torch.set_grad_enabled(False)
+            torch.set_default_dtype(torch.float16)
+        assert torch.is_grad_enabled()
+        assert torch.get_default_dtype() == torch.float64
+    assert torch.is_grad_enabled()
+    assert not torch.is_autocast_enabled("cpu")
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.empty(1).device.type == "cpu"
+
+
+@pytest.mark.parametrize("outside", ["nothing", "with", "set"])
+@pytest.mark.parametrize("inside", ["cpu", "meta", None])
+def test_default_device_is_restored_below_a_context_of_the_caller(outside: str, inside: str | None) -> None:
+    """Whatever default device a block sets, afterwards it is the caller's, and the caller's contexts end."""
+
+    def where() -> str:
+        return torch.empty(1).device.type
+
+    with contextlib.ExitStack() as stack:
+        if outside == "set":
+            torch.set_default_device("meta")
+            stack.callback(lambda: torch.set_default_device(None))
+        if outside == "with":
+            stack.enter_context(torch.device("meta"))
+        mode = stack.enter_context(torch.overrides.BaseTorchFunctionMode())
+        here = where()
+        with pin(1):
+            assert where() == here
+            torch.set_default_device(inside)
+            torch.set_default_device(inside)
+        assert where() == here
+        assert OVERRIDES._get_current_function_mode_stack()[-1] is mode
+    assert where() == "cpu"
+
+
+def test_a_pin_that_ends_inside_of_a_later_device_context_leaves_that_one_alone() -> None:
+    """A generator's pin that ends while its caller is in a ``with torch.device`` does not end that too."""
+
+    def frames() -> Iterator[None]:
+        with pin(1):
+            yield
+            torch.set_default_device("cpu")
+
+    running = frames()
+    next(running)
+    with torch.device("meta"):
+        assert next(running, None) is None
+        assert torch.empty(1).device.type == "meta"
+    assert torch.empty(1).device.type == "cpu"
+
+
+def test_another_threads_own_settings_are_left_alone() -> None:
+    """A pin that ends in another thread restores what the process has, not what a thread has for itself."""
+    seen: list[bool] = []
+    block = pin(1)
+
+    def begin() -> None:
+        torch.set_grad_enabled(False)
+        block.__enter__()
+
+    def end() -> None:
+        block.__exit__(None, None, None)
+        seen.append(torch.is_grad_enabled())
+
+    for work in (begin, end):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+class FakeTunable:
+    """torch.cuda.tunable of a build for CUDA, after its source."""
+
+    def __init__(self) -> None:
+        self.on, self.tunes = False, True
+
+    def is_enabled(self) -> bool:
+        return self.on
+
+    def tuning_is_enabled(self) -> bool:
+        return self.tunes
+
+
+def test_tunableop_that_tunes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under strict, TunableOp may read its results and may not make new ones."""
+    tunable = FakeTunable()
+    monkeypatch.setattr(kept, "_tunable", tunable)
+    monkeypatch.setattr(kept, "TUNABLE", True)
+    with pin(1):
+        pass
+    tunable.on = True
+    with pytest.raises(AutotuneError, match=r"(?s)TunableOp is on and tunes.*tuning_enable\(False\)"), pin(1):
+        pass
+    tunable.tunes = False
+    with pin(1):
+        pass
+
+
+def test_every_switch_is_in_the_docs() -> None:
+    """docs/pinning.md names every row of the table."""
+    page = (Path(__file__).parents[2] / "docs" / "pinning.md").read_text(encoding="utf-8")
+    assert [switch.name for switch in switches.SWITCHES if f"`{switch.name}`" not in page] == []
 
 
 OLD = {

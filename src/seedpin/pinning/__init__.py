@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from seedpin.pinning.sources import available_sources as available_sources
     from seedpin.pinning.sources import register_source as register_source
     from seedpin.pinning.sources import unregister_source as unregister_source
+    from seedpin.pinning.switch import Switch as Switch
     from seedpin.pinning.switches import SWITCHES as SWITCHES
-    from seedpin.pinning.switches import Switch as Switch
 
 _NAMES = {
     "audit": ("AuditPolicy", "EntropyFinding"),
@@ -40,7 +40,8 @@ _NAMES = {
     "pin": ("LEVELS", "Pin", "current_pin", "last_pin", "unpinned", "worker_init_fn"),
     "profiles": ("active_profile", "apply_profile", "environment_for", "verify_profile"),
     "sources": ("RandomSource", "available_sources", "register_source", "unregister_source"),
-    "switches": ("SWITCHES", "Switch"),
+    "switch": ("Switch",),
+    "switches": ("SWITCHES",),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

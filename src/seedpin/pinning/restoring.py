@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seedpin.errors import SeedpinError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -23,9 +25,15 @@ def run_all(steps: Iterable[tuple[str, Callable[[], object]]]) -> list[str]:
             try:
                 step()
             except Exception as error:
-                failures.append(f"{name}: {type(error).__name__}: {error}")
+                failures.append(f"{name}: {_words(error)}")
             else:
                 cut_short = cut_short or first
     if cut_short is not None:
         raise cut_short
     return failures
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, SeedpinError):
+        return f"{error.what} ({error.hint})"
+    return f"{type(error).__name__}: {error}"

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "seedpin.sources"
 
-# What torch gives to a CUDA or XPU generator that nobody seeded (c10::default_rng_seed_val).
-_NEVER_SEEDED = 67280421310721
-
 
 @runtime_checkable
 class RandomSource(Protocol):
@@ -115,7 +112,10 @@ class LazyDeviceSource:
 
     Both start on first use and queue what is asked of them before. A pin must not start them, so before
     the start this reads and writes the queue instead; if the start happens inside of a pin, restoring
-    gives the generators what the queue of before would have given them.
+    gives the generators what a start without it would have: a seed of the operating system's, and then what
+    was queued.
+
+    While a CUDA graph is captured, generators can be neither read nor written: PinError.
     """
 
     def __init__(self, name: str, module: Any) -> None:
@@ -129,12 +129,14 @@ class LazyDeviceSource:
 
     def get_state(self) -> Any:
         if self._module.is_initialized():
+            self._refuse_capture()
             return ("live", [generator.get_state() for generator in self._module.default_generators])
         tracker = getattr(self._module, "_lazy_seed_tracker", None)
         seeds = {} if tracker is None else {key: _copy(value) for key, value in vars(tracker).items()}
         return ("lazy", seeds, list(getattr(self._module, "_queued_calls", ())))
 
     def set_state(self, state: Any) -> None:
+        self._refuse_capture()
         if state[0] == "live":
             for generator, saved in zip(self._module.default_generators, state[1], strict=True):
                 generator.set_state(saved)
@@ -144,7 +146,17 @@ class LazyDeviceSource:
             self._requeue(*state[1:])
 
     def seed(self, seed: int) -> None:
+        self._refuse_capture()
         self._module.manual_seed_all(seed)
+
+    def _refuse_capture(self) -> None:
+        is_capturing = getattr(self._module, "is_current_stream_capturing", None)
+        if is_capturing is not None and self._module.is_initialized() and is_capturing():
+            raise PinError(
+                "a CUDA graph is being captured, and meanwhile its generators can be neither read nor seeded",
+                hint="begin the pin before the capture and end it after: put `with torch.cuda.graph(...)` "
+                "inside of `with seedpin.pin(...)`",
+            )
 
     def _requeue(self, seeds: dict[str, Any], queued: list[Any]) -> None:
         tracker = getattr(self._module, "_lazy_seed_tracker", None)
@@ -158,7 +170,7 @@ class LazyDeviceSource:
 
     def _replay(self, seeds: dict[str, Any], queued: list[Any]) -> None:
         for generator in self._module.default_generators:
-            generator.manual_seed(_NEVER_SEEDED)
+            generator.seed()  # from the operating system, as torch does when it makes them
         for call in [*filter(self._is_random, queued), *filter(None, seeds.get("call_order", ()))]:
             call[0]()
 

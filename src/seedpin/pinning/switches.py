@@ -1,10 +1,9 @@
-"""Determinism switches: one table of what a pin of level ``strict`` or ``warn`` sets, and why."""
+"""Determinism switches: one table of what a pin of level ``strict`` or ``warn`` sets or keeps, and why."""
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,97 +11,16 @@ import torch
 
 from seedpin.errors import AutotuneError
 from seedpin.pinning import fp32, kernels
-from seedpin.pinning.profiles import active_profile
+from seedpin.pinning.kept import KEPT, is_tuning
 from seedpin.pinning.restoring import run_all
+from seedpin.pinning.switch import DYNAMO as DYNAMO
+from seedpin.pinning.switch import INDUCTOR, STANCE, Switch, attribute, keep, late, row, to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 SWITCH_LEVELS = ("strict", "warn")
-INDUCTOR = "torch._inductor.config"
-DYNAMO = "torch._dynamo.config"
-STANCE = "torch._dynamo.eval_frame"
 LATE_MODULES = frozenset({INDUCTOR, DYNAMO, STANCE})
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """One setting of the process.
-
-    ``strict`` and ``warn`` turn the value found into the value held under a pin of that level; ``portable``,
-    where it is given, takes the place of both under that profile.
-    ``module`` is what must be imported already for the switch to exist; each thread has its own of those that
-    are ``of_thread``.
-    """
-
-    name: str
-    why: str
-    read: Callable[[], Any]
-    write: Callable[[Any], None]
-    strict: Callable[[Any], Any]
-    warn: Callable[[Any], Any]
-    available: Callable[[], bool]
-    module: str = ""
-    portable: Callable[[Any], Any] | None = None
-    of_thread: bool = False
-
-    def held(self, level: str, found: Any, profile: str | None = None) -> Any:
-        """The value under a pin of ``level`` and ``profile`` (None: the profile of this process)."""
-        if self.portable is not None and (profile or active_profile()) == "portable":
-            return self.portable(found)
-        return self.strict(found) if level == "strict" else self.warn(found)
-
-
-def keep(found: Any) -> Any:
-    """Leave the user's choice, but put it back if the model changes it."""
-    return found
-
-
-def _to(value: Any) -> Callable[[Any], Any]:
-    return lambda _found: value
-
-
-def _switch(
-    name: str,
-    why: str,
-    read: Callable[[], Any],
-    write: Callable[[Any], Any],
-    held: Callable[[Any], Any],
-    *,
-    warn: Callable[[Any], Any] | None = None,
-    portable: Callable[[Any], Any] | None = None,
-    available: bool = True,
-) -> Switch:
-    return Switch(name, why, read, write, held, warn or held, lambda: available, portable=portable)
-
-
-def _attribute(
-    name: str, why: str, owner: Any, attribute: str, held: Callable[[Any], Any], *, available: bool = True
-) -> Switch:
-    """A switch that is a plain attribute of a torch module; absent in some releases."""
-    return _switch(
-        name,
-        why,
-        partial(getattr, owner, attribute),
-        partial(setattr, owner, attribute),
-        held,
-        available=available and hasattr(owner, attribute),
-    )
-
-
-def _late(name: str, why: str, module: str, held: Callable[[Any], Any]) -> Switch:
-    """A setting of torch's compiler, which may be imported only later."""
-    attribute = name.rpartition(".")[2]
-    return Switch(
-        name,
-        why,
-        lambda: getattr(sys.modules[module], attribute),
-        lambda value: setattr(sys.modules[module], attribute, value),
-        held,
-        held,
-        lambda: hasattr(sys.modules.get(module), attribute),
-        module,
-    )
 
 
 def _reduction(kind: str) -> Switch:
@@ -115,12 +33,12 @@ def _reduction(kind: str) -> Switch:
         allowed = getattr(matmul, name)
         return (allowed, getattr(matmul, f"{name}_split_k")) if has_split_k else allowed
 
-    return _switch(
+    return row(
         f"matmul.{name}",
         f"cuBLAS may add up {kind} products in {kind}, in an order that depends on shape and device",
         read,
         partial(setattr, matmul, name),
-        _to((False, True) if has_split_k else False),
+        to((False, True) if has_split_k else False),
     )
 
 
@@ -138,56 +56,56 @@ _cuda = torch.backends.cuda
 _cudnn = torch.backends.cudnn
 _SDPA_WHY = "its forward pass is deterministic, so the choice is the user's; which one ran moves bits"
 
-SWITCHES: tuple[Switch, ...] = (
-    _switch(
+_SET: tuple[Switch, ...] = (
+    row(
         "deterministic_algorithms",
         "operations run deterministically; one that cannot raises (strict) or warns (warn)",
         # Not use_deterministic_algorithms: it imports the compiler, 1.5 s; inductor has its own rows below.
         torch.get_deterministic_debug_mode,
         torch.set_deterministic_debug_mode,
-        _to(2),
-        warn=_to(1),
+        to(2),
+        warn=to(1),
     ),
-    _attribute(
+    attribute(
         "fill_uninitialized_memory",
         "torch.empty gives the same values each time, so that reading it by mistake repeats",
         torch.utils.deterministic,
         "fill_uninitialized_memory",
-        _to(True),
+        to(True),
     ),
-    _switch(
+    row(
         "num_threads",
         "sums are split by the number of threads on CPU; only one thread gives the same split everywhere",
         torch.get_num_threads,
         torch.set_num_threads,
-        _to(1),
+        to(1),
     ),
-    _switch(
+    row(
         "portable_kernels",
         "MKL's square root and its kin start from instructions whose bits each CPU vendor defines",
         kernels.installed,
         kernels.install,
-        _to(False),
-        portable=_to(True),
+        to(False),
+        portable=to(True),
     ),
-    _attribute(
+    attribute(
         "mkldnn.deterministic",
         "oneDNN avoids kernels that are not",
         torch.backends.mkldnn,
         "deterministic",
-        _to(True),
+        to(True),
     ),
-    _attribute(
-        "cudnn.deterministic", "cuDNN avoids algorithms that use atomics", _cudnn, "deterministic", _to(True)
+    attribute(
+        "cudnn.deterministic", "cuDNN avoids algorithms that use atomics", _cudnn, "deterministic", to(True)
     ),
-    _attribute(
+    attribute(
         "cudnn.benchmark",
         "cuDNN would choose convolutions by a race, anew in each process",
         _cudnn,
         "benchmark",
-        _to(False),
+        to(False),
     ),
-    _switch(
+    row(
         "float32_precision",
         "TF32 and bfloat16 shortcuts round float32 inputs, on some devices only",
         fp32.read,
@@ -196,47 +114,47 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     _reduction("fp16"),
     _reduction("bf16"),
-    _attribute(
+    attribute(
         "matmul.allow_fp16_accumulation",
         "fp16 sums overflow and round by order",
         _cuda.matmul,
         "allow_fp16_accumulation",
-        _to(False),
+        to(False),
         available=hasattr(torch._C, "_get_cublas_allow_fp16_accumulation"),
     ),
-    _switch(
+    row(
         "sdpa.cudnn",
         "cuDNN's attention picks its kernel at run time",
         getattr(_cuda, "cudnn_sdp_enabled", bool),
         getattr(_cuda, "enable_cudnn_sdp", bool),
-        _to(False),
+        to(False),
         available=hasattr(_cuda, "cudnn_sdp_enabled"),
     ),
-    _switch("sdpa.flash", _SDPA_WHY, _cuda.flash_sdp_enabled, _cuda.enable_flash_sdp, keep),
-    _switch(
+    row("sdpa.flash", _SDPA_WHY, _cuda.flash_sdp_enabled, _cuda.enable_flash_sdp, keep),
+    row(
         "sdpa.mem_efficient", _SDPA_WHY, _cuda.mem_efficient_sdp_enabled, _cuda.enable_mem_efficient_sdp, keep
     ),
-    _switch("sdpa.math", _SDPA_WHY, _cuda.math_sdp_enabled, _cuda.enable_math_sdp, keep),
-    _switch(
+    row("sdpa.math", _SDPA_WHY, _cuda.math_sdp_enabled, _cuda.enable_math_sdp, keep),
+    row(
         "sdpa.math_reduced_precision",
         "attention in plain operations would add up half types in half precision",
         getattr(_cuda, "fp16_bf16_reduction_math_sdp_allowed", bool),
         getattr(_cuda, "allow_fp16_bf16_reduction_math_sdp", bool),
-        _to(False),
+        to(False),
         available=hasattr(_cuda, "fp16_bf16_reduction_math_sdp_allowed"),
     ),
-    _late("inductor.deterministic", "compiled code is not chosen by on-device timing", INDUCTOR, _to(True)),
-    _late(
+    late("inductor.deterministic", "compiled code is not chosen by on-device timing", INDUCTOR, to(True)),
+    late(
         "inductor.fallback_random",
         "compiled randn and dropout draw what eager ones draw",
         INDUCTOR,
-        _to(True),
+        to(True),
     ),
-    _late(
+    late(
         "dynamo.automatic_dynamic_shapes",
         "the kernel for one shape would depend on the shapes seen before",
         DYNAMO,
-        _to(False),
+        to(False),
     ),
     Switch(
         "compiler.stance",
@@ -249,6 +167,8 @@ SWITCHES: tuple[Switch, ...] = (
         STANCE,
     ),
 )
+
+SWITCHES: tuple[Switch, ...] = (*_SET, *KEPT)
 
 
 def available() -> list[Switch]:
@@ -304,8 +224,13 @@ _AUTOTUNE = ("max_autotune", "max_autotune_gemm", "max_autotune_pointwise")
 def refuse_autotune(modules: Iterable[Any] = ()) -> None:
     """Raise AutotuneError where max-autotune is on for all compiled code or for one of ``modules``.
 
-    It chooses kernels by a race, and the winner may differ from run to run.
+    It chooses kernels by a race, and the winner may differ from run to run. So does TunableOp while it tunes.
     """
+    if is_tuning():
+        raise _autotune_error(
+            "TunableOp is on and tunes",
+            "call torch.cuda.tunable.tuning_enable(False), so that it only reads results",
+        )
     config = sys.modules.get(INDUCTOR)
     for name in _AUTOTUNE:
         variable = f"TORCHINDUCTOR_{name.upper()}"
