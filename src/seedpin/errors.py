@@ -310,5 +310,9 @@ class PinOrderWarning(SeedpinWarning):
     """A pin ended before one that began inside of it, or was never ended."""
 
 
+class MovedDrawsWarning(SeedpinWarning):
+    """The bits are the golden's, yet other random draws were made: from another generator, more, or fewer."""
+
+
 class EntropyWarning(SeedpinWarning):
     """A source of randomness that no pin can hold was used during a pinned call."""

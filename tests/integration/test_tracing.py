@@ -65,6 +65,35 @@ def test_tracing_moves_no_bit(net: Project, level: str) -> None:
 @pytest.mark.parametrize(
     ("slip", "says"),
     [
+        ("generator", "a random draw comes from another generator * global cpu -> own cpu"),
+        ("aside", "other random draws were made than for the golden: none -> global cpu: float32 (7,)"),
+    ],
+)
+def test_equal_bits_that_were_drawn_otherwise_are_told(net: Project, slip: str, says: str) -> None:
+    """An identical clip passes; a warning and its result tell of a draw that moved, until it is noted."""
+    net.mint()
+    assert "MovedDrawsWarning" not in net.pytest().stdout.str()
+    result = net.pytest(env={"SLIP": slip})
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines([f"*MovedDrawsWarning: *The bits are equal, but {says}*"])
+    line = sorted(net.root.glob(".seedpin/runs/*/results.jsonl"))[-1].read_text().splitlines()[-1]
+    assert "The bits are equal, but" in json.loads(line)["reasons"][0]
+    net.pytest("--update-golden=all", env={"SLIP": slip}).assert_outcomes(passed=1)
+    assert "MovedDrawsWarning" not in net.pytest(env={"SLIP": slip}).stdout.str()
+
+
+def test_a_trace_at_modules_is_compared_with_a_golden_at_stages(net: Project) -> None:
+    """The place is told at the level that both have, and the message says so."""
+    net.mint("--seedpin-trace=stages")
+    result = net.pytest("--seedpin-trace=modules", env={"EPS": "1e-3"})
+    result.assert_outcomes(failed=1)
+    said = "(compared at level stages: modules were recorded in this run only)"
+    result.stdout.fnmatch_lines([f"*where: norm: *eps 1e-05 -> 0.001* {said}"])
+
+
+@pytest.mark.parametrize(
+    ("slip", "says"),
+    [
         ("entropy", "*First difference: *add.Tensor*"),
         ("state", "*state kept between calls*"),
     ],

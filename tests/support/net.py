@@ -24,8 +24,11 @@ class Net(nn.Module):
         slip = os.environ.get("SLIP", "")
         if slip == "draw":
             torch.rand(1)
+        own = torch.Generator().manual_seed(torch.initial_seed()) if slip == "generator" else None
         ramp = torch.linspace(0, 1, 16).expand(frames, 3, 16, 16)
-        x = ramp + 0.1 * torch.randn(frames, 3, 16, 16)
+        x = ramp + 0.1 * torch.randn(frames, 3, 16, 16, generator=own)
+        if slip == "aside":
+            torch.rand(7)
         if slip == "entropy":
             x = x + float(np.random.default_rng().normal()) * 0.01
         if slip == "state":

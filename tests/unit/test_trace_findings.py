@@ -346,7 +346,8 @@ def nested(level: str, output: str = "a", clip: Record = CLIP) -> Trace:
     drawn = replace(draw(bits("n")), depth=2 if level == "modules" else 1)
     extra = {} if level == "modules" else {"attention": "math"}
     stage = call("stage", "dit", {"x": bits("x")}, bits(output), weights=level, extra=extra)
-    return trace(stage, *(inner if level == "modules" else []), drawn, clip, level=level)
+    known = (ModuleInfo("dit", "Dit", {}),)
+    return trace(stage, *(inner if level == "modules" else []), drawn, clip, level=level, modules=known)
 
 
 def test_a_finer_trace_is_told_at_the_coarser_level() -> None:

@@ -41,6 +41,7 @@ class Manifest:
     ``tolerance`` is what was declared when it was minted; ``updated`` says when, why and at which commit.
     ``born`` says how it was found that the test repeats: ``probe`` is "fresh", "twice" or "off", and ``why``
     what else is to know of it.
+    ``draws`` are the random draws behind it (generator, dtype, shape), None where they were not watched.
     """
 
     test: str
@@ -63,6 +64,7 @@ class Manifest:
     tolerance: Mapping[str, Any] | None = None
     updated: Mapping[str, Any] = field(default_factory=dict)
     born: Mapping[str, Any] = field(default_factory=dict)
+    draws: tuple[str, ...] | None = None
     format: int = FORMAT
 
     def accepted_digests(self) -> frozenset[str]:
@@ -144,6 +146,8 @@ def _build(data: dict[str, Any]) -> Manifest:
         if any(not isinstance(entry.get("reason", ""), str) for entry in values[key]):
             raise ValueError(f"{key} with a reason that is no text")
     values["frame_digests"] = tuple(data["frame_digests"])
+    if data.get("draws") is not None:
+        values["draws"] = tuple(data["draws"])
     if not all(_DIGEST.fullmatch(digest) for digest in (data["digest"], *values["frame_digests"])):
         raise ValueError("a digest is none")
     low_high = data.get("value_range")
@@ -157,6 +161,8 @@ def _check_types(manifest: Manifest) -> None:
     for name in ("test", "check", "kind", "device_class", "digest", "source"):
         if not isinstance(getattr(manifest, name), str):
             raise TypeError(f"{name} is no text")
+    if manifest.draws is not None and not all(isinstance(line, str) for line in manifest.draws):
+        raise TypeError("a draw is no text")
     for name in ("level", "profile"):
         if not isinstance(getattr(manifest, name), (str, type(None))):
             raise TypeError(f"{name} is no text")

@@ -18,6 +18,7 @@ from seedpin.trace.fingerprint import Fingerprints, bytes_hash
 from seedpin.trace.model import Level, Record, Trace
 from seedpin.trace.observe import Slots, observe
 from seedpin.trace.recorder import Recorder, record
+from seedpin.trace.structure import compact
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,12 @@ def trace_of(calls: Sequence[Call], frames: Iterable[Any]) -> Trace | None:
     last = Recorder((), level=trace.level)
     last.clip(list(frames))
     return replace(trace, records=(*trace.records, *last.trace().records))
+
+
+def draws_of(calls: Sequence[Call]) -> tuple[str, ...] | None:
+    """The random draws behind a check, as a manifest keeps them; None if nothing was recorded."""
+    recorders = [call.recorder for call in calls if call.recorder is not None]
+    return compact(line for recorder in recorders for line in recorder.draws()) if recorders else None
 
 
 def _joined(calls: Sequence[Call]) -> Trace | None:

@@ -13,13 +13,14 @@ from seedpin.compare.verdict import Decision, Reference, Side, Verdict, damaged,
 from seedpin.environment.fingerprint import Environment
 from seedpin.errors import (
     DamagedGoldenError,
+    MovedDrawsWarning,
     NewerFormatError,
     SuspiciousClipError,
     SuspiciousClipWarning,
 )
 from seedpin.goldens.store import Golden, digest_or_none
 from seedpin.plugin.circumstances import with_measurements
-from seedpin.plugin.evidence import divergence, instability, neighbours, renamed
+from seedpin.plugin.evidence import divergence, instability, neighbours, other_draws, renamed
 from seedpin.plugin.exhibit import Exhibit
 from seedpin.plugin.state import EARLIER
 from seedpin.refs.against import Against
@@ -116,6 +117,8 @@ class Case(Exhibit):
         parted = None
         if golden is not None and decision.verdict is not Verdict.IDENTICAL:
             parted = divergence(self, golden)
+        elif golden is not None and not write:
+            decision = self._draws_compared(golden, decision)
         result = self._result(golden, decision, metrics, hints, parted)
         if write:
             tolerance = self.declared or self._class_tolerance()
@@ -151,6 +154,18 @@ class Case(Exhibit):
                 reference="" if against is None else against.short,
             ),
         )
+
+    def _draws_compared(self, golden: Golden, decision: Decision) -> Decision:
+        """Says of equal bits that they were drawn otherwise: a lost ``generator=`` shows nowhere else."""
+        said = other_draws(self, golden)
+        if not said:
+            return decision
+        path, _, line = self.location.rpartition(":")
+        update = f"pytest {shlex.quote(self.key.test)} --update-golden=all"
+        more = f"If it is meant: {update}. More: seedpin explain {MovedDrawsWarning.slug}"
+        message = f"{self.key.test} ({self.key.check}): {said} {more}"
+        warnings.warn_explicit(message, MovedDrawsWarning, path, int(line))
+        return dataclasses.replace(decision, reasons=(*decision.reasons, said))
 
     def _versus(self, against: Against, decision: Decision) -> Decision:
         """The decision in terms of another revision, once it is sure that here repeats."""

@@ -12,12 +12,13 @@ from seedpin.errors import TraceError
 from seedpin.goldens.move import find_moved
 from seedpin.goldens.names import move_command
 from seedpin.goldens.store import Golden
-from seedpin.plugin.calls import Call, trace_of
+from seedpin.plugin.calls import Call, draws_of, trace_of
 from seedpin.plugin.exhibit import Exhibit
 from seedpin.plugin.fresh import BATCH
 from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.probe import Instability, probe_call
 from seedpin.trace.storage import from_bytes
+from seedpin.trace.structure import moved_draws
 
 
 def instability(exhibit: Exhibit, declared: Tolerance | None) -> Instability | None:
@@ -56,6 +57,12 @@ def divergence(exhibit: Exhibit, golden: Golden) -> Divergence | None:
     return parting(exhibit.calls, exhibit.subject.items(), golden)
 
 
+def other_draws(exhibit: Exhibit, golden: Golden) -> str:
+    """How the random draws are others than the golden's though the bits are equal; empty if they are not."""
+    before, here = golden.manifest.draws, draws_of(exhibit.calls)
+    return "" if before is None or here is None else moved_draws(before, here)
+
+
 def parting(
     calls: Sequence[Call], items: Iterable[Any], golden: Golden, *, frames: bool = True
 ) -> Divergence | None:
@@ -70,7 +77,7 @@ def parting(
         there = from_bytes(golden.file("trace").read_bytes())
     except (TraceError, OSError):
         return None
-    if here is None or here.level != there.level:
+    if here is None:
         return None
     found = first_divergence(there, here)
     if found is not None and found.kind == "clip" and not frames:

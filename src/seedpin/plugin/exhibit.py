@@ -17,7 +17,7 @@ from seedpin.errors import GoldenMismatch, GoldenWriteError
 from seedpin.goldens.manifest import Manifest
 from seedpin.goldens.regressions import perform
 from seedpin.goldens.store import Golden, GoldenKey, GoldenStore, StagedGolden, write_staged
-from seedpin.plugin.calls import Call, trace_of
+from seedpin.plugin.calls import Call, draws_of, trace_of
 from seedpin.plugin.circumstances import Circumstances
 from seedpin.plugin.provenance import updated
 from seedpin.plugin.state import AGAINST, ItemState, Update, Waiting
@@ -96,6 +96,7 @@ class Exhibit:
             tolerance=None if self.declared is None else self.declared.limits(),
             updated=updated(self.desk.settings.root, self.desk.update.reason),
             born=born,
+            draws=draws_of(self.calls),
         )
 
     def dump(self, golden: Golden | None, path: Path, born: Mapping[str, Any] = COMPARED) -> None:

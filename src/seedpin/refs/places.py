@@ -14,10 +14,10 @@ from seedpin.trace.storage import from_bytes
 def place_between(before: Path, after: Path) -> Divergence | None:
     """The first divergence of two goldens (or obtained clips), by their manifests.
 
-    None where a trace is absent, unreadable or of another level.
+    None where a trace is absent or unreadable.
     """
     there, here = _trace(before), _trace(after)
-    if there is None or here is None or there.level != here.level:
+    if there is None or here is None:
         return None
     return first_divergence(there, here)
 

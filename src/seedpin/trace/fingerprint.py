@@ -262,6 +262,14 @@ class Fingerprints:
         except (RuntimeError, NotImplementedError):  # A dtype without arithmetic, as float8.
             return None
 
+    def kind_of(self, slot: int) -> tuple[str, tuple[int, ...]]:
+        """Dtype and shape of what a slot holds; nothing is read for it, and no device is waited for."""
+        key = self._keys[slot]
+        if key is None:
+            dtype, shape, *_ = self._labels[slot]
+            return dtype, shape
+        return _dtype_name(key[1].dtype), key[1].shape
+
     def resolve(self) -> list[Fingerprint]:
         """All fingerprints by slot; the one place that waits for a device."""
         hashes: dict[int, int] = {}

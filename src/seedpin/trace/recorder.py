@@ -30,6 +30,7 @@ from seedpin.trace.model import LEVELS, Kind, Level, Trace, Value
 from seedpin.trace.observe import NONE, Slots, observe, opaque
 from seedpin.trace.patching import Patches, call_site
 from seedpin.trace.quiet import disturbed, quietly, tracing
+from seedpin.trace.structure import draw_line
 from seedpin.trace.watch import Live, Watch
 from seedpin.trace.weights import Held, Weights
 
@@ -406,6 +407,16 @@ class Recorder:
             self._open[-1].extra[name] = value
 
     # -- result ------------------------------------------------------------------------------------------
+
+    def draws(self) -> list[str]:
+        """A line for each random draw that was seen: generator, dtype and shape; no trace is built."""
+        lines = []
+        for raw in self._records:
+            if raw.kind == "draw" and "unseen" not in raw.extra:
+                slots = [seen for _, seen in raw.outputs if isinstance(seen, int)]
+                kinds = [self._fingerprints.kind_of(slot) for slot in slots] or [("no tensor", ())]
+                lines += [draw_line(raw.extra.get("generator", ""), *kind) for kind in kinds]
+        return lines
 
     def trace(self) -> Trace:
         """All that was recorded so far; waits for an accelerator's fingerprints."""

@@ -37,11 +37,10 @@ def at_level(trace: Trace, level: Level) -> Trace:
                 outer = kept[above[-1][1]]
                 kept[above[-1][1]] = replace(outer, extra={"attention": kernel, **outer.extra})
             continue
-        weights = f"{trace.level}:{record.weights}" if record.weights else ""
-        kept.append(replace(record, depth=len(above), weights=weights))
+        kept.append(replace(record, depth=len(above)))
         if record.kind in ("stage", "scheduler"):
             above.append((record.depth, len(kept) - 1))
-    return replace(trace, level=level, records=tuple(kept))
+    return _marked(replace(trace, level=level, records=tuple(kept)), trace.level)
 
 
 def at_common_level(golden: Trace, here: Trace) -> tuple[Trace, Trace]:
@@ -50,9 +49,20 @@ def at_common_level(golden: Trace, here: Trace) -> tuple[Trace, Trace]:
         return golden, here
     level = min(golden.level, here.level, key=LEVELS.index)
     both = golden.weights.keys() & here.weights.keys()
-    return _with(at_level(golden, level), both), _with(at_level(here, level), both)
+    return _prepared(golden, level, both), _prepared(here, level, both)
 
 
-def _with(trace: Trace, names: set[str]) -> Trace:
+def _prepared(trace: Trace, level: Level, names: set[str]) -> Trace:
+    same = _marked(trace, level) if trace.level == level else at_level(trace, level)
     weights: Mapping[str, str] = {name: text for name, text in trace.weights.items() if name in names}
-    return replace(trace, weights=weights)
+    return replace(same, weights=weights)
+
+
+def _marked(trace: Trace, level: Level) -> Trace:
+    """Sums of weights that tell how they were made; also of a module that has no weights of its own."""
+    modules = {info.name for info in trace.modules}
+    records = [
+        replace(record, weights=f"{level}:{record.weights}") if record.name in modules else record
+        for record in trace.records
+    ]
+    return replace(trace, records=tuple(records))
