@@ -110,11 +110,11 @@ def write_anomaly(value: tuple[bool, bool]) -> None:
     torch.set_anomaly_enabled(*value)
 
 
-def read_errstate() -> tuple[dict[str, str], Any]:
-    return dict(np.geterr()), np.geterrcall()
+def read_errstate() -> tuple[Any, Any]:
+    return np.geterr(), np.geterrcall()
 
 
-def write_errstate(value: tuple[dict[str, Any], Any]) -> None:
+def write_errstate(value: tuple[Any, Any]) -> None:
     np.seterr(**value[0])
     np.seterrcall(value[1])
 
