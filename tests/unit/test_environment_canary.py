@@ -28,12 +28,14 @@ from seedpin.trace.recorder import record
 
 CPU = torch.device("cpu")
 PROGRAM = """
-import json, torch
+import json, sys, torch
 from seedpin.environment.canary import measure
 from seedpin.pinning.pin import pin
 
 with pin(1, profile="native"):
-    print(json.dumps(measure(torch.device("cpu"))))
+    found = measure(torch.device("cpu"))
+assert not {"torch._dynamo", "torch._inductor", "sympy"} & sys.modules.keys(), "slow imports"
+print(json.dumps(found))
 """
 x86_64 = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="the variables choose between x86 kernels"
@@ -65,7 +67,7 @@ def here() -> dict[str, str]:
 
 
 def test_a_fresh_process_measures_the_same(here: dict[str, str]) -> None:
-    """Under the same pin every digest repeats in another process, with another hash seed."""
+    """Under the same pin every digest repeats in another process, which loads no compiler for it."""
     assert elsewhere(PYTHONHASHSEED="77") == here
 
 
@@ -241,6 +243,19 @@ def unpinned() -> dict[str, str]:
     device = cpu_class()
     found = canary.with_canary(capture_environment(device), device)
     return {entry.key: entry.value for entry in found.entries if is_measured(entry.key)}
+
+
+def test_flushed_denormals_are_seen() -> None:
+    """A setting that torch cannot tell is measured, and what was measured before is not reused."""
+    before = unpinned()
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this CPU cannot flush them")
+    try:
+        after = unpinned()
+    finally:
+        torch.set_flush_denormal(False)
+    assert "denormals" in families(before, after)
+    assert unpinned() == before
 
 
 def test_a_swapped_kernel_is_seen(request: pytest.FixtureRequest) -> None:

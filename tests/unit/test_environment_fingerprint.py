@@ -148,6 +148,17 @@ def test_switches_that_choose_kernels_are_recorded(monkeypatch: pytest.MonkeyPat
         assert key in cuda
 
 
+def test_denormal_numbers_that_are_flushed_are_seen() -> None:
+    """torch has no getter for it."""
+    assert settings.torch_settings("cpu")["flush_denormal"] == ("off", True)
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this CPU cannot flush them")
+    try:
+        assert settings.torch_settings("cpu")["flush_denormal"] == ("on", True)
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def test_flags_of_the_compiler_are_recorded_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batch invariance and flags of numerics, nested ones by their own name; none before the import."""
     config = SimpleNamespace(batch_invariant=True, eager_numerics=SimpleNamespace(division_rounding=True))
@@ -183,6 +194,7 @@ def test_keys_of_a_canary_are_compared_where_both_sides_have_them() -> None:
     assert changes == (Change("canary.sqrt.float32", "1:a", "1:b", True),)
     assert format_difference(changes).splitlines()[1] == "sqrt in float32  1:a     1:b"
     assert difference(golden, environment()) == ()
+    assert difference(golden, environment(**{"canary.sqrt.float32": "1:n/a"})) == ()
     assert measured_in_both(golden, environment()) is None
     assert measured_in_both(golden, golden) == 3
 

@@ -41,5 +41,7 @@ def test_operations_that_agree_are_counted_by_family() -> None:
     assert agreeing(golden, golden) == 2
     assert agreeing(golden, golden | {"canary.sqrt.float64": "1:x"}) == 1
     assert agreeing(golden, golden | {"canary.exp.float32": "2:x"}) == 1
+    assert agreeing(golden, golden | {"canary.exp.float32": "1:n/a"}) == 1
+    assert agreeing(golden, golden | {"canary.exp.float32": "tampered"}) == 1
     assert agreeing({"canary.fft.float32": "1:n/a"}, {"canary.fft.float32": "1:n/a"}) is None
     assert agreeing(golden, {"torch": "2.13.0"}) is None

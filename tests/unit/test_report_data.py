@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from seedpin.report.data import CheckView, commands, view_check, view_row, view_run
+from seedpin.report.github import summary
 from seedpin.report.growth import view_divergence
 from seedpin.report.series import view_strip
 from seedpin.run.result import CheckResult
@@ -124,6 +125,14 @@ def test_arithmetic_that_differs_is_named_in_words() -> None:
         ("sqrt in float32", "1:cd"),
         ("cpu_model", "AMD EPYC"),
     ]
+
+
+def test_the_summary_for_github_names_arithmetic_and_cpus() -> None:
+    """Operations stand there in words, and the CPUs beside them, though these move no bits themselves."""
+    text = summary([result("environment-changed", environment_changes=(SQRT, CPU, KERNEL))], run_folder="r")
+    assert "| sqrt in float32 | 1:ab | 1:cd |" in text
+    assert "| cpu_model | Intel Xeon | AMD EPYC |" in text
+    assert "| os |" not in text
 
 
 def test_only_what_was_measured_is_said_not_to_have_changed() -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -83,9 +83,11 @@ class Family:
     version: int = 1
 
 
-def _elementwise(*functions: Callable[[Any], Any], lo: float = -4.0, hi: float = 4.0) -> Run:
+def _elementwise(
+    *functions: Callable[[Any], Any], lo: float = -4.0, hi: float = 4.0, numpy: bool = False
+) -> Run:
     def run(bench: Bench) -> Iterator[Any]:
-        x = bench.x(_SIZE, lo=lo, hi=hi)
+        x = (bench.array if numpy else bench.x)(_SIZE, lo=lo, hi=hi)
         for function in functions:
             yield function(x)
 
@@ -288,15 +290,6 @@ def _integers(bench: Bench) -> Iterator[Any]:
     yield _DRAW.randperm(777, generator=bench.generator(), dtype=bench.dtype, device=bench.device)
 
 
-def _numpy(*functions: Callable[[Any], Any], lo: float = -4.0, hi: float = 4.0) -> Run:
-    def run(bench: Bench) -> Iterator[Any]:
-        x = bench.array(_SIZE, lo=lo, hi=hi)
-        for function in functions:
-            yield function(x)
-
-    return run
-
-
 def _numpy_power(bench: Bench) -> Iterator[Any]:
     p = bench.array(_SIZE, lo=2**-10, hi=5)
     yield np.power(p, bench.array(_SIZE, salt=5))
@@ -320,6 +313,8 @@ def _numpy_random(bench: Bench) -> Iterator[Any]:
     yield np.random.default_rng(_SEED).standard_normal(_SIZE, dtype=dtype)
     yield np.random.RandomState(_SEED).standard_normal(999).astype(dtype)
 
+
+_numpy = partial(_elementwise, numpy=True)
 
 FAMILIES: tuple[Family, ...] = (
     Family("sqrt", BOTH, _sqrt, "host"),

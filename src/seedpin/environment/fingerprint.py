@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from seedpin.environment import settings, versions
 from seedpin.environment.cpu import read_cpu
 from seedpin.environment.device import DeviceClass
-from seedpin.environment.measured import agreeing, in_words, is_measured, same_version
+from seedpin.environment.measured import agreeing, comparable, in_words, is_measured
 
 NOT_RECORDED = "not recorded"
 
@@ -146,12 +146,11 @@ def difference(golden: Environment, here: Environment) -> tuple[Change, ...]:
     changes = []
     for key in old.keys() | new.keys():
         before, after = old.get(key), new.get(key)
-        if is_measured(key) and not (before and after and same_version(before.value, after.value)):
+        golden_value, here_value = before.value if before else None, after.value if after else None
+        if is_measured(key) and not comparable(golden_value, here_value):
             continue
         if before is None or after is None:
-            changes.append(
-                Change(key, before.value if before else None, after.value if after else None, False)
-            )
+            changes.append(Change(key, golden_value, here_value, False))
         elif before.value != after.value:
             changes.append(Change(key, before.value, after.value, before.moves_bits or after.moves_bits))
     return tuple(sorted(changes, key=lambda change: (not change.moves_bits, change.key)))

@@ -1,7 +1,7 @@
 """What a canary's keys mean: ``canary.sqrt.float32`` holds a digest of what sqrt computes in float32.
 
 A value is the version of the family's definition, a colon, and a digest (``1:9f86d081884c7d65``) or
-:data:`UNAVAILABLE`. Only values of one version are compared. This module imports no torch.
+:data:`UNAVAILABLE`. Only digests of one version are compared. This module imports no torch.
 """
 
 from __future__ import annotations
@@ -81,9 +81,15 @@ def measured_value(version: int, digest: str) -> str:
     return f"{version}:{digest}"
 
 
-def same_version(golden: str, here: str) -> bool:
-    """Whether two values of one key were obtained by the same definition."""
-    return golden.partition(":")[0] == here.partition(":")[0]
+def comparable(golden: str | None, here: str | None) -> bool:
+    """Whether two values of one key were measured, and by the same definition.
+
+    What one side cannot do explains no other bits: a model that needed it would have failed there.
+    """
+    if golden is None or here is None:
+        return False
+    (old, _, result), (new, _, other) = golden.partition(":"), here.partition(":")
+    return old == new and UNAVAILABLE not in (result, other)
 
 
 def family_of(key: str) -> str:
@@ -146,11 +152,7 @@ def agreeing(golden: Mapping[str, str], here: Mapping[str, str]) -> int | None:
     equal: dict[str, bool] = {}
     for key in golden.keys() & here.keys():
         old, new = golden[key], here[key]
-        if (
-            not is_measured(key)
-            or not same_version(old, new)
-            or (old.endswith(f":{UNAVAILABLE}") and old == new)
-        ):
+        if not is_measured(key) or not comparable(old, new):
             continue
         family = family_of(key)
         equal[family] = equal.get(family, True) and old == new

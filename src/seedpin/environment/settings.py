@@ -84,6 +84,8 @@ def torch_settings(kind: str) -> Found:
         "cpu_capability": (torch.backends.cpu.get_cpu_capability(), True),
         "default_dtype": (str(torch.get_default_dtype()).removeprefix("torch."), True),
         "deterministic": (deterministic, True),
+        # torch can set it and not tell it; it holds for the thread, and so for Python's numbers as well.
+        "flush_denormal": ("on" if sys.float_info.min / 4 == 0 else "off", kind == "cpu"),
         "interop_threads": (str(torch.get_num_interop_threads()), False),
         "mha_fastpath": (_call(getattr(torch.backends, "mha", None), "get_fastpath_enabled"), True),
         "opt_einsum": (_opt_einsum(), True),
