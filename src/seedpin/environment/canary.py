@@ -147,7 +147,8 @@ def _undisturbed(kind: str) -> Iterator[None]:
         stack.enter_context(np.errstate(all="ignore"))
         stack.enter_context(torch.no_grad())
         for name in {"cpu", kind}:
-            stack.enter_context(torch.autocast(name, enabled=False))
+            if torch.amp.is_autocast_available(name):
+                stack.enter_context(torch.autocast(name, enabled=False))
         if kind == "cuda":
             stack.enter_context(_untuned())
         yield
