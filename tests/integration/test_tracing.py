@@ -20,6 +20,38 @@ def test_a_changed_hyper_parameter_is_named(net: Project) -> None:
     result.stdout.fnmatch_lines(["*where: norm: inputs and weights agree*eps 1e-05 -> 0.001*"])
 
 
+@pytest.mark.parametrize("minted", [True, False], ids=["golden", "no golden"])
+@pytest.mark.parametrize(
+    ("slip", "says"),
+    [
+        ("inner nan", "where: NaN is first seen in the output of norm: its inputs are finite*"),
+        ("nan", "where: NaN is first seen in the output of Net*"),
+    ],
+)
+def test_a_nan_is_told_with_the_record_that_first_holds_it(
+    net: Project, slip: str, says: str, minted: bool
+) -> None:
+    """A clip with NaN is invalid; the message names where it came from, with a golden and without one."""
+    if minted:
+        net.mint()
+    result = net.pytest(env={"SLIP": slip})
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*golden_video: INVALID*", f"*{says}"])
+
+
+def test_tensors_are_told_by_their_names(net: Project) -> None:
+    """Where only tensors differ that came out, they are named; nothing is said of frames or their order."""
+    test = "golden_tensors.check({{'b': torch.full((3,), {}), 'a': seeded_model(Net)()}})"
+    head = "import torch\nfrom net import Net\n\n\ndef test_net(seeded_model, golden_tensors):\n    "
+    net.write({"test_net.py": head + test.format("1.0") + "\n"})
+    net.mint()
+    net.write({"test_net.py": head + test.format("2.0") + "\n"})
+    result = net.pytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*where: *; the tensor `b` differs*"])
+    assert "frame" not in result.stdout.str().partition("where:")[2].partition("\n")[0]
+
+
 def test_a_new_draw_is_named(net: Project) -> None:
     """An extra random draw is told as such, with its line."""
     net.mint()

@@ -92,7 +92,7 @@ CHANGED = dedent("""\
       CLASS, seed 7, strict, at test_ball.py:8
       Bits differ, and no tolerance is declared for the golden's own environment.
       4 of 4 frames differ, the first is frame 0.
-      where: numpy random agrees; all 4 frames differ, first frame 0: post-processing after numpy random
+      where: the random draws agree and nothing else was recorded; all 4 frames differ, first frame 0
       looks like: every value is +3, but for saturation: a constant offset of brightness
       {worst}
       environment: versions, settings and N measured operations agree
@@ -158,7 +158,7 @@ def test_environment_changed(project: Project) -> None:
           4 of 4 frames differ, the first is frame 0.
           The environment differs in threads, torch: the code cannot be judged. The N measured operations \
 compute the same bits: that weighs for a change of the code, and proves no more.
-          where: numpy random agrees; all 4 frames differ, first frame 0: post-processing after numpy random
+          where: the random draws agree and nothing else was recorded; all 4 frames differ, first frame 0
           looks like: every value is +3, but for saturation: a constant offset of brightness
           {worst}
           environment:

@@ -26,6 +26,8 @@ class Net(nn.Module):
             torch.rand(1)
         own = torch.Generator().manual_seed(torch.initial_seed()) if slip == "generator" else None
         ramp = torch.linspace(0, 1, 16).expand(frames, 3, 16, 16)
+        if slip == "inner nan":
+            self.norm.weight = nn.Parameter(self.norm.weight * float("nan"))
         x = ramp + 0.1 * torch.randn(frames, 3, 16, 16, generator=own)
         if slip == "aside":
             torch.rand(7)
@@ -38,6 +40,7 @@ class Net(nn.Module):
             x = x + 0.01 * (hash("a") % 97)
         y = torch.sigmoid(self.paint(torch.relu(self.norm(self.lift(x)))) + ramp)
         y = y.flip(0) if slip == "reversed" else y
+        y = y * float("nan") if slip == "nan" else y
         return y.permute(0, 2, 3, 1)
 """
 

@@ -201,9 +201,22 @@ CLIPS: list[tuple[str, Callable[[Any], Any], str]] = [
 def test_only_the_frames_differ(change: Callable[[Any], Any], says: str) -> None:
     """With equal traces the clip alone tells: frames lost, reversed, shuffled or otherwise changed."""
     frames = np.arange(6 * 4, dtype=np.uint8).reshape(6, 2, 2, 1)
-    divergence = found(traced(lambda _: frames), traced(lambda _: change(frames)))
+    divergence = found(
+        traced(lambda holder: (plain(holder), frames)[1]),
+        traced(lambda holder: (plain(holder), change(frames))[1]),
+    )
     assert (divergence.kind, divergence.place) == ("clip", "post-processing")
     assert says in divergence.sentence
+
+
+@pytest.mark.parametrize(("change", "says"), [item[1:] for item in CLIPS], ids=[item[0] for item in CLIPS])
+def test_a_plain_function_has_no_post_processing(change: Callable[[Any], Any], says: str) -> None:
+    """Where nothing was recorded that computes, the call's own code is the place, and no stage after it."""
+    frames = np.arange(6 * 4, dtype=np.uint8).reshape(6, 2, 2, 1)
+    divergence = found(traced(lambda _: frames), traced(lambda _: change(frames)))
+    assert (divergence.kind, divergence.place) == ("clip", "the call's own code")
+    assert says.partition(": ")[0] in divergence.sentence
+    assert "post-processing" not in divergence.sentence
 
 
 def test_growth_reaches_the_frames_and_survives_json() -> None:

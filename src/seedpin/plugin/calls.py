@@ -165,13 +165,16 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def trace_of(calls: Sequence[Call], frames: Iterable[Any]) -> Trace | None:
-    """The trace from the calls to the frames (or tensors) that came of them; None if none was recorded."""
+def trace_of(calls: Sequence[Call], frames: Iterable[Any], names: Sequence[str] = ()) -> Trace | None:
+    """The trace from the calls to what came of them; None if none was recorded.
+
+    names: of tensors, where ``frames`` are none.
+    """
     trace = _joined(calls)
     if trace is None:
         return None
     last = Recorder((), level=trace.level)
-    last.clip(list(frames))
+    last.clip(list(frames), names=names)
     return replace(trace, records=(*trace.records, *last.trace().records))
 
 

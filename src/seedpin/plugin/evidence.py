@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from seedpin.compare.tolerance import Tolerance
 from seedpin.errors import TraceError
@@ -15,7 +14,10 @@ from seedpin.goldens.store import Golden
 from seedpin.plugin.calls import Call, draws_of, trace_of
 from seedpin.plugin.exhibit import Exhibit
 from seedpin.plugin.fresh import BATCH
+from seedpin.plugin.subject import Subject
 from seedpin.trace.divergence import Divergence, first_divergence
+from seedpin.trace.model import Trace
+from seedpin.trace.nonfinite import first_nonfinite
 from seedpin.trace.probe import Instability, probe_call
 from seedpin.trace.storage import from_bytes
 from seedpin.trace.structure import moved_draws
@@ -54,7 +56,7 @@ def neighbours(exhibit: Exhibit) -> tuple[str, ...]:
 
 def divergence(exhibit: Exhibit, golden: Golden) -> Divergence | None:
     """Where this run's trace parts from the golden's; None where one of them has none."""
-    return parting(exhibit.calls, exhibit.subject.items(), golden)
+    return parting(exhibit.calls, exhibit.subject, golden)
 
 
 def other_draws(exhibit: Exhibit, golden: Golden) -> str:
@@ -64,26 +66,35 @@ def other_draws(exhibit: Exhibit, golden: Golden) -> str:
 
 
 def parting(
-    calls: Sequence[Call], items: Iterable[Any], golden: Golden, *, frames: bool = True
+    calls: Sequence[Call], subject: Subject | None, golden: Golden | None, *, nonfinite: bool = False
 ) -> Divergence | None:
-    """Where the trace of ``calls``, and of the frames or tensors ``items``, parts from the golden's.
+    """Where the trace of ``calls``, and of the frames or tensors of ``subject``, parts from the golden's.
 
-    Without ``frames`` nothing that could be compared came out: the traces are compared up to there.
+    Without a subject nothing that could be compared came out: the traces are compared up to there.
+    nonfinite: what came out holds NaN or infinity; then the first record that does comes before all else, and
+    needs no golden.
     """
-    if "trace" not in golden.manifest.files:
-        return None
-    here = trace_of(calls, items)
-    try:
-        there = from_bytes(golden.file("trace").read_bytes())
-    except (TraceError, OSError):
-        return None
+    items, names = (subject.items(), subject.names) if subject is not None else ((), ())
+    here = trace_of(calls, items, names)
     if here is None:
         return None
-    found = first_divergence(there, here)
-    if found is not None and found.kind == "clip" and not frames:
+    found = None if golden is None else _from_golden(here, golden)
+    if found is not None and found.kind == "clip" and subject is None:
         said = "all that was recorded agrees with the golden's, so it came of the code after that"
-        return replace(found, sentence=said)
-    return found
+        found = replace(found, sentence=said)
+    bad = first_nonfinite(here) if nonfinite else None
+    if bad is None or found is None:
+        return bad or found
+    return replace(bad, sentence=f"{bad.sentence}. From the golden's run it parts here: {found.sentence}")
+
+
+def _from_golden(here: Trace, golden: Golden) -> Divergence | None:
+    if "trace" not in golden.manifest.files:
+        return None
+    try:
+        return first_divergence(from_bytes(golden.file("trace").read_bytes()), here)
+    except (TraceError, OSError):
+        return None
 
 
 def renamed(exhibit: Exhibit) -> tuple[str, str] | None:

@@ -103,7 +103,7 @@ class Exhibit:
         folder = self.desk.run.path / OBTAINED
         stem = path.relative_to(folder).with_suffix("").as_posix()
         contents = {self.subject.role: self.subject.encode()}
-        trace = trace_of(self.calls, self.subject.items())
+        trace = trace_of(self.calls, self.subject.items(), self.subject.names)
         if trace is not None:
             contents["trace"] = ("trace", to_bytes(trace))
         write_staged(folder, stem, self.manifest(golden, born), contents)

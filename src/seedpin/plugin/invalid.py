@@ -74,8 +74,7 @@ def invalid_result(desk: Desk, under_way: UnderWay, error: Exception) -> CheckRe
         if golden is not None:
             reasons.append(f"The golden: {_said(golden.manifest.facts)}.")
     calls = tuple(desk.state.calls_for_check()) if under_way.calls is None else under_way.calls
-    items = () if under_way.subject is None else under_way.subject.items()
-    parted = None if golden is None else parting(calls, items, golden, frames=under_way.subject is not None)
+    parted = parting(calls, under_way.subject, golden, nonfinite=isinstance(error, NonFiniteClipError))
     own = desk.store.manifest_path(key)
     result = CheckResult(
         test=key.test,

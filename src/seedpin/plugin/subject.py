@@ -35,6 +35,10 @@ class Subject(Protocol):
     def encode(self) -> tuple[str, bytes]:
         """Extension and bytes of the golden's file."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the tensors, in the order of ``items``; none for frames."""
+
     def items(self) -> Iterable[Any]:
         """The frames, or the tensors, for fingerprints."""
 
@@ -65,6 +69,10 @@ class ClipSubject:
 
     def encode(self) -> tuple[str, bytes]:
         return encode(self.clip)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ()
 
     def items(self) -> Iterable[Any]:
         return self.clip.frames
@@ -104,6 +112,10 @@ class TensorSubject:
 
     def encode(self) -> tuple[str, bytes]:
         return "safetensors", encode_tensors(self.tensors)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self.tensors))
 
     def items(self) -> Iterable[Any]:
         return (self.tensors[name] for name in sorted(self.tensors))

@@ -52,7 +52,7 @@ def record_distance(golden: Record, here: Record) -> float | None:
 def label(record: Record) -> str:
     """A record's short name: ``transformer call 2, step 1`` or ``scheduler.step 1``."""
     if record.kind == "clip":
-        return "frames"
+        return record.extra.get("of", "frames")
     if record.kind == "mark":
         return f"mark {record.name!r}" + (f" ({record.call})" if record.call else "")
     if record.kind == "scheduler":

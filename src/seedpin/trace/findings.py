@@ -9,6 +9,7 @@ from seedpin.trace.differing import Row, agreed, differing, draw_changes, same_k
 from seedpin.trace.distance import label
 from seedpin.trace.interval import handed_on, near_end
 from seedpin.trace.model import Fingerprint, Record, all_agree, weights_agree
+from seedpin.trace.results import POST_PROCESSING, parted_results
 from seedpin.trace.settings import changed_settings, owner_of, suspect_modules
 from seedpin.trace.timeline import Divergence, Event, Run
 
@@ -204,7 +205,7 @@ def at_output(run: Run, event: Event) -> Divergence | None:
     if not changed or (golden.kind == "draw" and unseen(golden)):
         return None
     if golden.kind == "clip":
-        place, sentence = wording.clip(golden, here, event.before, event.parent)
+        place, sentence = parted_results(run, golden, here, event.before)
         return run.divergence("clip", place, sentence, event)
     if golden.kind == "draw":
         return _draw_values(run, event, golden, here)
@@ -266,7 +267,7 @@ def _after_stages(run: Run, event: Event, golden: Record, last: Record) -> Diver
         sentence = f"everything up to {label(last)} agrees, what {label(golden)} makes of it does not"
         return run.divergence("glue", f"{last.name} -> end of {golden.name}", sentence, event)
     hints = [
-        wording.clip(old, new, None, None)[1]
+        parted_results(run, old, new, None)[1]
         for old, new in run.pairs
         if old.kind == "clip" and old.outputs != new.outputs
     ]
@@ -274,4 +275,4 @@ def _after_stages(run: Run, event: Event, golden: Record, last: Record) -> Diver
         f"everything up to {label(last)} agrees; the output of {label(golden)} does not: "
         f"post-processing after {last.name}"
     )
-    return run.divergence("clip", "post-processing", sentence, event, hints)
+    return run.divergence("clip", POST_PROCESSING, sentence, event, hints)

@@ -9,7 +9,7 @@ permutation, it compares only streams of equal length, and it is private.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import get_ident
@@ -378,10 +378,11 @@ class Recorder:
             raw.site = call_site(3, 1)[0]
             self.see("", value, raw.outputs, STAGE_SAMPLES)
 
-    def clip(self, frames: object, name: str = "clip") -> None:
+    def clip(self, frames: object, name: str = "clip", *, names: Sequence[str] = ()) -> None:
         """Note the frames that came out: (T, H, W, C) array or tensor, a Clip, or a list of frames.
 
-        May be called after the block; the fingerprints are per frame.
+        May be called after the block; the fingerprints are per frame. ``names``: of tensors, where these are
+        no frames.
         """
         inner: Any = getattr(frames, "frames", frames)
         raw = self.begin("clip", name)
@@ -389,9 +390,12 @@ class Recorder:
             return
         self._trace = None
         raw.depth = 0
+        if names:
+            raw.extra["of"] = "tensors"
         for index, frame in enumerate(inner):
             array = frame if isinstance(frame, torch.Tensor) else np.asarray(frame)
-            self.see(f"frame {index}", array, raw.outputs, STAGE_SAMPLES if index < 256 else MODULE_SAMPLES)
+            key = names[index] if names else f"frame {index}"
+            self.see(key, array, raw.outputs, STAGE_SAMPLES if index < 256 else MODULE_SAMPLES)
 
     def inside(self) -> str:
         """Name of the innermost open record."""

@@ -13,7 +13,6 @@ __all__ = [
     "before",
     "change",
     "changed_weights",
-    "clip",
     "describe",
     "draw",
     "draw_number",
@@ -191,51 +190,3 @@ def result(changed: Sequence[tuple[str, Seen | None, Seen | None]]) -> str:
         if left.dtype != right.dtype:
             return f"{which} does not (dtype {left.dtype} -> {right.dtype})"
     return f"{which} does not"
-
-
-def clip(golden: Record, here: Record, last: Record | None, parent: Node | None) -> tuple[str, str]:
-    """Place and sentence for frames that differ though all before them agrees."""
-    old = [item for _, item in golden.outputs]
-    new = [item for _, item in here.outputs]
-    shared = next(
-        (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
-    )
-    place = "post-processing"
-    if len(new) < len(old) and shared == len(new):
-        gone = len(old) - len(new)
-        what = "the last frame is missing" if gone == 1 else f"the last {gone} frames are missing"
-        return (
-            place,
-            f"the clips agree up to frame {shared - 1}; {what}" if shared else f"no frame is left of {gone}",
-        )
-    if len(new) > len(old) and shared == len(old):
-        more = (
-            "1 more frame follows"
-            if len(new) - len(old) == 1
-            else f"{len(new) - len(old)} more frames follow"
-        )
-        return place, f"the clips agree up to frame {shared - 1}; {more}"
-    if len(new) < len(old) and _subsequence(new, old):
-        return place, f"{len(old) - len(new)} frames are missing, from frame {shared} on; the others agree"
-    if new == old[::-1]:
-        return place, "the frames are the same in reversed order: post-processing"
-    if sorted(map(str, map(_hash, new))) == sorted(map(str, map(_hash, old))):
-        return place, f"the frames are the same in another order, from frame {shared} on: post-processing"
-    before_it = f"{label(last)} agrees" if last is not None else "everything before agrees"
-    count = sum(a != b for a, b in zip(old, new, strict=False))
-    shapes = {item.shape for item in old if isinstance(item, Fingerprint)}
-    others = {item.shape for item in new if isinstance(item, Fingerprint)}
-    if shapes != others:
-        return place, f"{before_it}; the frames' shape differs: {sorted(shapes)} -> {sorted(others)}"
-    after_it = f"post-processing after {label(last)}" if last is not None else "post-processing"
-    which = f"all {len(old)} frames differ" if count == len(old) else f"{count} of {len(old)} frames differ"
-    return place, f"{before_it}; {which}, first frame {shared}: {after_it}"
-
-
-def _hash(seen: Seen) -> str:
-    return seen.hash if isinstance(seen, Fingerprint) else seen.text
-
-
-def _subsequence(part: Sequence[Seen], whole: Sequence[Seen]) -> bool:
-    rest = iter(whole)
-    return all(any(item == other for other in rest) for item in part)
