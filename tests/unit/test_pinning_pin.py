@@ -285,6 +285,16 @@ def test_reseed_starts_again() -> None:
         assert draw() == first
 
 
+def test_reseed_after_the_end_is_refused() -> None:
+    """A pin that has ended seeds nothing, for nothing would restore it."""
+    with pin(8) as p:
+        pass
+    before = everything()
+    with pytest.raises(PinError, match="the pin with seed 8 has ended"):
+        p.reseed()
+    assert everything() == before
+
+
 def test_current_and_last_pin() -> None:
     """``current_pin`` is the innermost active one, ``last_pin`` also the one that ended last."""
     with pin(1) as outer:

@@ -131,6 +131,17 @@ def test_numpy_with_another_bit_generator() -> None:
         rng.set_bit_generator(old)
 
 
+def test_numpy_bit_generator_that_the_block_replaced_is_restored() -> None:
+    """A model that puts another bit generator behind np.random does not leave it there."""
+    rng: Any = np.random
+    before, state = rng.get_bit_generator(), str(np.random.get_state(legacy=False))
+    with pin(1, level="seeds"):
+        rng.set_bit_generator(np.random.PCG64(3))
+        np.random.rand()
+    assert rng.get_bit_generator() is before
+    assert str(np.random.get_state(legacy=False)) == state
+
+
 def test_numpy_half_drawn_pair_is_restored() -> None:
     """NumPy's kept second normal value belongs to the state."""
     np.random.seed(1)

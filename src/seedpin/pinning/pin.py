@@ -18,7 +18,7 @@ import torch
 
 from seedpin.config import DEFAULT_SEED
 from seedpin.config import LEVELS as LEVELS
-from seedpin.errors import ConfigError, DeferredBodyError, DeviceUnavailableError, SeedError
+from seedpin.errors import ConfigError, DeferredBodyError, DeviceUnavailableError, PinError, SeedError
 from seedpin.pinning import nondeterminism, sources, stack, switches
 from seedpin.pinning.origin import find_origin
 from seedpin.pinning.profiles import active_profile, verify_profile
@@ -66,10 +66,18 @@ class Pin:
         return generator_on(device).manual_seed(self.derive(name))
 
     def reseed(self) -> None:
-        """Put every source back to the start of its stream, also those imported since the pin began."""
+        """Put every source back to the start of its stream, also those imported since the pin began.
+
+        Raises PinError if the pin has ended: nothing would restore what it seeds.
+        """
         before = stack.saved_sources(self)
+        if before is None:
+            raise PinError(
+                f"the pin with seed {self.seed} has ended, so what it seeded now would never be restored",
+                hint="call reseed inside of the block, or begin another pin",
+            )
         for name, source in sources.REGISTRY.available().items():
-            if before is not None and name not in before:
+            if name not in before:
                 before[name] = source.get_state()
         sources.seed_all(self.seed)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "seedpin.sources"
 
+_RANDOM: Any = np.random  # NumPy's stubs lack get_bit_generator and set_bit_generator
+
 
 @runtime_checkable
 class RandomSource(Protocol):
@@ -77,16 +79,19 @@ class NumpySource:
         return True
 
     def get_state(self) -> Any:
-        return np.random.get_state(legacy=False)
+        return np.random.get_state(legacy=False), _RANDOM.get_bit_generator()
 
     def set_state(self, state: Any) -> None:
-        np.random.set_state(state)
+        # The model may have put another bit generator behind np.random, which does not take this state.
+        if _RANDOM.get_bit_generator() is not state[1]:
+            _RANDOM.set_bit_generator(state[1])
+        np.random.set_state(state[0])
 
     def seed(self, seed: int) -> None:
         try:
             np.random.seed(seed)
         except TypeError:  # someone put another bit generator behind np.random (np.random.set_bit_generator)
-            generator = getattr(np.random, "get_bit_generator")()  # noqa: B009  (not in NumPy's stubs)
+            generator = _RANDOM.get_bit_generator()
             generator.state = type(generator)(seed).state
 
 

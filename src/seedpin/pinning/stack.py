@@ -145,7 +145,7 @@ class Report:
             warnings.warn_explicit(what, SeedpinWarning, frame.origin.file, frame.origin.line)
         if frame.given_up and frame.pin is not None and error is None:
             raise PinError(
-                f"{frame} was given up when {frame.given_up} ended around it, and its block ran on unpinned",
+                f"{frame} was given up when {frame.given_up} ended, and its block ran on unpinned",
                 hint="end the inner pin before the outer one: run its generator to its end inside of it, or "
                 "close it there",
             )
@@ -306,6 +306,30 @@ def _module_arrived(module: str) -> None:
 
 _WATCH = ImportWatch(switches.LATE_MODULES, _module_arrived)
 _COLLECTOR = nondeterminism.Collector(_found_by_innermost)
+
+
+def open_frames() -> list[Frame]:
+    """The pins and holes that are open now, outermost first."""
+    return list(_PROCESS.frames)
+
+
+def give_up(frames: list[Frame], because: str) -> None:
+    """End ``frames``, which nobody ends, and warn PinOrderWarning where each began.
+
+    Should the block of one run on, its end is a PinError that names ``because``.
+    """
+    for frame in reversed(frames):
+        frame.given_up = because
+        error = GeneratorExit()
+        end(frame, error).speak(error)
+    for frame in frames:
+        warnings.warn_explicit(
+            f"{frame} was still open when {because} ended, and was given up. Run its generator (or "
+            "coroutine) to the end, or close it",
+            PinOrderWarning,
+            frame.origin.file,
+            frame.origin.line,
+        )
 
 
 def abandon(frame: Frame) -> None:

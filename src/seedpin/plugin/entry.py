@@ -16,6 +16,7 @@ from seedpin.config import OPTIONS, Config, load_config, suggest
 from seedpin.errors import ConfigError, SeedpinError, UpdateRefusedError
 from seedpin.pinning.profiles import apply_profile
 from seedpin.plugin.fixtures import golden_image, golden_tensors, golden_video, seeded_model
+from seedpin.plugin.leftover import LeftoverPins
 from seedpin.plugin.state import CONFIG, RUN_VARIABLE, UPDATE, VARIABLES, Update
 
 __all__ = ["golden_image", "golden_tensors", "golden_video", "seeded_model"]
@@ -142,6 +143,7 @@ def pytest_configure(config: pytest.Config) -> None:
     register_selected(config)
     session = SeedpinSession(config)
     config.pluginmanager.register(session, "seedpin-session")
+    config.pluginmanager.register(LeftoverPins(), "seedpin-leftover-pins")
     if config.getoption("golden_attribute") and not session.is_worker:
         from seedpin.refs.attribute_session import AttributeSession
 
