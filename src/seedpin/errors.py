@@ -13,6 +13,7 @@
     |   |-- SeedError              a seed outside the range that every source takes
     |   |-- ProfileTooLateError    the CPU profile's variables came after the first operation
     |   |-- NondeterministicOpError  an operation has no deterministic implementation
+    |   |-- VendorDefinedOpError   an operation whose bits depend on the CPU's vendor, under `portable`
     |   |-- AutotuneError          max-autotune under a strict pin
     |   |-- ConcurrentPinError     another thread or task holds a pin
     |   |-- DeferredBodyError      a decorated function whose body would run after its pin
@@ -138,6 +139,12 @@ class NondeterministicOpError(PinError):
     """An operation has no deterministic implementation."""
 
     slug = "nondeterministic-op"
+
+
+class VendorDefinedOpError(PinError):
+    """An operation whose bits depend on the CPU's vendor, under the profile ``portable``."""
+
+    slug = "vendor-defined-op"
 
 
 class AutotuneError(PinError):
@@ -312,6 +319,10 @@ class PinOrderWarning(SeedpinWarning):
 
 class MovedDrawsWarning(SeedpinWarning):
     """The bits are the golden's, yet other random draws were made: from another generator, more, or fewer."""
+
+
+class VendorDefinedOpWarning(SeedpinWarning):
+    """An operation whose bits depend on the CPU's vendor ran under ``portable`` at level ``warn``."""
 
 
 class EntropyWarning(SeedpinWarning):

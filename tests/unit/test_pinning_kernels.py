@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import seedpin
+from seedpin.errors import VendorDefinedOpError, VendorDefinedOpWarning
 from seedpin.pinning import kernels, profiles
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 def _leaves_nothing() -> Iterator[None]:
     before = kernels.installed()
     yield
-    assert kernels.installed() is before
+    assert kernels.installed() == before
 
 
 @contextmanager
 def replaced() -> Iterator[None]:
     before = kernels.installed()
-    kernels.install()
+    kernels.install("strict")
     try:
         yield
     finally:
@@ -43,7 +44,7 @@ def replaced() -> Iterator[None]:
 def own() -> Iterator[None]:
     """ATen's own kernels."""
     before = kernels.installed()
-    kernels.install(False)
+    kernels.install("")
     try:
         yield
     finally:
@@ -269,13 +270,116 @@ def test_optimisers_take_the_replaced_root(foreach: bool, monkeypatch: pytest.Mo
         seen.append(x.size)
         np.sqrt(x, out=out)
 
-    monkeypatch.setattr(kernels, "REPLACED", {"sqrt": {torch.float32: root}})
+    monkeypatch.setattr(kernels, "REPLACED", {**kernels.REPLACED, "sqrt": {torch.float32: root}})
     with own(), replaced():
         weight = torch.nn.Parameter(torch.rand(40, 30))
         optimiser = torch.optim.AdamW([weight], foreach=foreach)
         weight.square().sum().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     assert 1200 in seen
+
+
+FUNCTIONS = sorted(set(kernels.REPLACED) - {"sqrt"})
+WAYS: dict[str, Callable[[str, torch.Tensor], torch.Tensor]] = {
+    "function": lambda name, x: _call(name, x),
+    "method": lambda name, x: getattr(x, name)(),
+    "in place": lambda name, x: getattr(x.clone(), f"{name}_")(),
+    "out": lambda name, x: _out(getattr(torch, name))(x),
+    "foreach": lambda name, x: _call(f"_foreach_{name}", [x])[0],
+    "foreach in place": lambda name, x: _foreach_in_place(getattr(torch, f"_foreach_{name}_"), x),
+    "other name": lambda name, x: _call("arc" + name[1:] if name[0] == "a" else name, x),
+}
+
+
+def _call(name: str, x: Any) -> Any:
+    return getattr(torch, name)(x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_way_leads_to_the_replacement(name: str, way: str, dtype: torch.dtype) -> None:
+    """Function, method, in place, ``out=`` and foreach give the bits of the fixed sequence of operations."""
+    function = kernels.REPLACED[name].get(dtype)
+    if function is None:
+        pytest.skip("MKL's kernel for this dtype has no such instruction")
+    x = torch.linspace(0.001, 0.999, 777, dtype=dtype)
+    expected = np.empty_like(x.numpy())
+    function(x.numpy(), out=expected)
+    with replaced():
+        obtained = WAYS[way](name, x).numpy()
+    np.testing.assert_array_equal(obtained, expected)
+    with own():
+        torch.testing.assert_close(torch.from_numpy(obtained), _call(name, x), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("eps", [None, 0.1])
+def test_logit_of_float64_takes_the_replaced_logarithm(eps: float | None) -> None:
+    """ATen's logit calls MKL's logarithm by itself; with the replacement it is log(x / (1 - x))."""
+    x = torch.linspace(0.001, 0.999, 777, dtype=torch.float64)
+    clipped = x if eps is None else x.clamp(eps, 1 - eps)
+    with replaced():
+        for obtained in (
+            torch.logit(x, eps),
+            x.clone().logit_(eps),
+            torch.logit(x, eps, out=torch.empty(0).double()),
+        ):
+            assert torch.equal(obtained, (clipped / (1 - clipped)).log())
+        assert torch.equal(torch.logit(x.float(), eps), _result(own, torch.logit, x.float(), eps))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.cholesky is deprecated")
+def test_cholesky_of_float32_is_done_in_float64() -> None:
+    """Each entry gives the factor of float64 as rounded to float32, and ATen's errors."""
+    x = torch.rand(3, 70, 70)
+    x = x @ x.mT + 5 * torch.eye(70)
+    with replaced():
+        factor = torch.linalg.cholesky(x.double()).float()
+        assert torch.equal(torch.linalg.cholesky(x), factor)
+        assert torch.equal(torch.cholesky(x), factor)
+        assert torch.equal(torch.cholesky(x, upper=True), torch.cholesky(x.double(), upper=True).float())
+        out = torch.empty(0)
+        assert torch.cholesky(x, out=out) is out
+        assert torch.equal(out, factor)
+        result = torch.empty(0), torch.empty(0, dtype=torch.int32)
+        torch.linalg.cholesky_ex(x, upper=True, out=result)
+        assert torch.equal(result[0], torch.linalg.cholesky(x.double(), upper=True).float())
+        assert result[1].tolist() == [0, 0, 0]
+        assert torch.linalg.cholesky_ex(-x)[1].tolist() == [1, 1, 1]
+        with pytest.raises(RuntimeError, match="not positive-definite"):
+            torch.linalg.cholesky(-x)
+        leaf = x[0].clone().requires_grad_()
+        torch.linalg.cholesky(leaf).sum().backward()
+        assert leaf.grad is not None
+    with own():
+        torch.testing.assert_close(torch.linalg.cholesky(x), factor)
+        assert torch.linalg.cholesky(x).stride() == factor.stride()
+
+
+def _sparse_solve() -> Any:
+    return torch.triangular_solve(torch.ones(3, 1), torch.eye(3).to_sparse_csr())
+
+
+@pytest.mark.filterwarnings("ignore:.*triangular_solve is deprecated")
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+def test_what_has_no_replacement_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strict portable pin names the operation and what to do; ``warn`` warns; elsewhere it runs."""
+    monkeypatch.setattr(profiles._Active, "profile", "portable")
+    with own():
+        with (
+            seedpin.pin(1),
+            pytest.raises(VendorDefinedOpError, match=r"torch\.triangular_solve .*float32") as caught,
+        ):
+            _sparse_solve()
+        assert "float64" in caught.value.hint
+        with seedpin.pin(1, level="warn"), pytest.warns(VendorDefinedOpWarning, match="triangular_solve"):
+            _sparse_solve()
+        with seedpin.pin(1, level="seeds"):
+            assert torch.equal(_sparse_solve()[0], torch.ones(3, 1))
+        with seedpin.pin(1):
+            eye = torch.eye(3, dtype=torch.float64)
+            assert torch.equal(torch.triangular_solve(eye, eye.to_sparse_csr())[0], eye)
+            assert torch.equal(torch.triangular_solve(eye.float(), eye.float())[0], eye.float())
 
 
 def test_modes_see_what_the_model_does() -> None:
@@ -313,12 +417,14 @@ def test_a_pin_of_the_profile_brings_them_and_takes_them_away(monkeypatch: pytes
         before = torch.sqrt(x)
         for level in ("strict", "warn"):
             with seedpin.pin(1, level=level):
-                assert kernels.installed()
+                assert kernels.installed() == level
                 with seedpin.unpinned():
                     assert not kernels.installed()
                 with seedpin.pin(2, level="seeds"):
-                    assert kernels.installed()
-                assert kernels.installed()
+                    assert kernels.installed() == level
+                with seedpin.pin(2, level="warn"):
+                    assert kernels.installed() == "warn"
+                assert kernels.installed() == level
             assert not kernels.installed()
         with seedpin.pin(1, level="seeds"):
             assert not kernels.installed()
@@ -355,8 +461,8 @@ def test_a_broken_registration_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(kernels, "_entries", lambda: {**entries, "exp": "no kernel"})
     with own():
         with pytest.raises(TypeError):
-            kernels.install()
+            kernels.install("strict")
         assert not kernels.installed()
         monkeypatch.undo()
-        kernels.install()
-        kernels.install(False)
+        kernels.install("strict")
+        kernels.install("")

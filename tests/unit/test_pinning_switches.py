@@ -36,6 +36,7 @@ OTHER: dict[str, Callable[[Any], Any]] = {
     "float32_precision": lambda v: fp32.Float32Precision("high", not v.cudnn_tf32, v.keys),
     "matmul.allow_fp16_reduced_precision_reduction": lambda v: True,
     "matmul.allow_bf16_reduced_precision_reduction": lambda v: True,
+    "portable_kernels": lambda v: "" if v else "strict",
     "sdpa.priority_order": lambda v: v[::-1],
     "preferred_blas_library": lambda v: torch._C._BlasBackend.Default,
     "preferred_linalg_library": lambda v: torch._C._LinalgBackend.Default,

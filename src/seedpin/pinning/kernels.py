@@ -1,60 +1,85 @@
 """Kernels that take the place of ATen's on CPU while a pin of the profile ``portable`` is active.
 
-In torch's wheels for x86-64, some elementwise operations go to MKL's vector mathematics, which starts from
-the instructions ``rsqrtps`` and ``rcpps``. Each vendor defines their bits for itself, and no setting of MKL
-avoids them. The replacements use operations that IEEE 754 defines to the last bit and no others, so one
-machine can prove what all compute.
+In torch's wheels for x86-64, some operations go to parts of MKL that start from the instructions ``rsqrtps``
+and ``rcpps``. Each vendor defines their bits for itself, and no setting of MKL avoids them.
+``benchmarks/vendor_defined.py`` finds the operations that execute one. The replacements use operations that
+IEEE 754 defines to the last bit and no others, so one machine can prove what all compute.
 
 They are registered under the dispatch key ``BackendSelect``, which lies below autograd, functorch and
 ``torch_dispatch``, above every backend, and is empty for these operations. So ATen's own kernels stay where
 they are and serve what is not replaced here: other devices, layouts and dtypes (the half types and complex
-numbers never reach MKL). Nothing is overridden, and with the library destroyed everything is as before.
-The dispatcher belongs to the process: the replacements hold in all of its threads.
+numbers never reach those parts of MKL). Nothing is overridden, and with the library destroyed everything is
+as before. The dispatcher belongs to the process: the replacements hold in all of its threads.
 
 Code that ``torch.compile`` generates calls none of these operations, nor MKL's.
 """
 
 from __future__ import annotations
 
+import warnings
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from seedpin.errors import VendorDefinedOpError, VendorDefinedOpWarning
+from seedpin.pinning import elementary
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Function = Callable[..., Any]
     """``function(x, out=y)``: NumPy arrays of one shape and dtype, which may be the same array."""
+    Choice = Callable[..., Function | None]
+    """``choice(dtype, *arguments)``: what computes it in ``dtype``; None where ATen's kernel serves."""
 
 _KEY = "BackendSelect"
-_FLOATS = (torch.float32, torch.float64)
+
+
+def _both(function: Function) -> Mapping[torch.dtype, Function]:
+    return MappingProxyType({torch.float32: function, torch.float64: function})
+
 
 # Operation -> dtype -> what computes it. np.sqrt is the IEEE instruction: the rightly rounded root.
 REPLACED: Mapping[str, Mapping[torch.dtype, Function]] = MappingProxyType(
-    {"sqrt": {torch.float32: np.sqrt, torch.float64: np.sqrt}}
+    {
+        "acos": _both(elementary.acos),
+        "asin": _both(elementary.asin),
+        "atan": _both(elementary.atan),
+        "log": MappingProxyType({torch.float64: elementary.log}),
+        "log10": _both(elementary.log10),
+        "log2": _both(elementary.log2),
+        "sqrt": _both(np.sqrt),
+        "tan": _both(elementary.tan),
+    }
 )
+
+
+class _Process:
+    """The registration, one in a process as there is one dispatcher."""
+
+    library: Any = None
+    """A torch.library.Library (Any because its methods are not typed); None while nothing is replaced."""
+    level: str = ""
 
 
 _LIBRARY: Any = torch.library.Library
 
 
-class _Process:
-    """The registration, one in a process as there is one dispatcher; None while nothing is replaced."""
-
-    library: Any = None  # a torch.library.Library; Any because its methods are not typed
-
-
-def installed() -> bool:
-    """Whether the replacements are in force."""
-    return _Process.library is not None
+def installed() -> str:
+    """The level at which the replacements are in force, ``strict`` or ``warn``; empty while they are not."""
+    return _Process.level
 
 
-def install(wanted: bool = True) -> None:
-    """Put the replacements in force, or with ``wanted`` False take all of them out; 0.1 ms."""
-    library = _Process.library
-    if wanted and library is None:
+def install(level: str) -> None:
+    """Put the replacements in force, or with an empty ``level`` take all of them out; 0.2 ms.
+
+    ``strict`` refuses the operations that are known to differ between vendors and have no replacement,
+    ``warn`` warns of them.
+    """
+    if level and _Process.library is None:
         library = _LIBRARY("aten", "IMPL")
         try:
             for entry, kernel in _entries().items():
@@ -63,9 +88,10 @@ def install(wanted: bool = True) -> None:
             library._destroy()
             raise
         _Process.library = library
-    elif not wanted and library is not None:
-        _Process.library = None
+    elif not level and _Process.library is not None:
+        library, _Process.library = _Process.library, None
         library._destroy()
+    _Process.level = level
 
 
 def _entries() -> dict[str, Function]:
@@ -73,22 +99,52 @@ def _entries() -> dict[str, Function]:
     aten = torch.ops.aten
     entries: dict[str, Function] = {}
     for name, functions in REPLACED.items():
-        entries[name] = _unary(getattr(aten, name).default, functions)
-        entries[f"{name}_"] = _unary_in_place(getattr(aten, f"{name}_").default, functions)
-        entries[f"{name}.out"] = _unary_out(getattr(aten, name).out, functions)
-    root = REPLACED["sqrt"]
-    entries["pow.Tensor_Scalar"] = _power(aten.pow.Tensor_Scalar, root)
-    entries["pow_.Scalar"] = _power_in_place(aten.pow_.Scalar, root)
-    entries["pow.Tensor_Scalar_out"] = _power_out(aten.pow.Tensor_Scalar_out, root)
+        entries |= _three(name, f"{name}_", f"{name}.out", functions.get)
+    entries |= _three("pow.Tensor_Scalar", "pow_.Scalar", "pow.Tensor_Scalar_out", _power)
+    entries |= _three("logit", "logit_", "logit.out", _logit)
+    entries |= {
+        "cholesky": _cholesky(aten.cholesky.default),
+        "cholesky.out": _cholesky_out(aten.cholesky.out),
+        "linalg_cholesky_ex": _cholesky(aten.linalg_cholesky_ex.default),
+        "linalg_cholesky_ex.L": _cholesky_out(aten.linalg_cholesky_ex.L),
+        "triangular_solve": _solve(aten.triangular_solve.default),
+        "triangular_solve.X": _solve(aten.triangular_solve.X),
+    }
     return entries
+
+
+def _three(functional: str, in_place: str, out: str, choice: Choice) -> dict[str, Function]:
+    """The three entries of an elementwise operation."""
+    return {
+        functional: _functional(_overload(functional), choice),
+        in_place: _in_place(_overload(in_place), choice),
+        out: _out(_overload(out), choice),
+    }
+
+
+def _overload(entry: str) -> Any:
+    name, _, overload = entry.partition(".")
+    return getattr(getattr(torch.ops.aten, name), overload or "default")
+
+
+def _power(dtype: torch.dtype, exponent: Any) -> Function | None:
+    """ATen takes the square root for 0.5. For -0.5 it divides 1 by one, in IEEE instructions."""
+    is_half = isinstance(exponent, float) and exponent == 0.5
+    return REPLACED["sqrt"].get(dtype) if is_half else None
+
+
+def _logit(dtype: torch.dtype, eps: float | None = None) -> Function | None:
+    """ATen's kernel calls MKL's logarithm without going through the dispatcher."""
+    return partial(elementary.logit, eps=eps) if dtype in REPLACED["log"] else None
 
 
 _BELOW = torch._C.DispatchKeySet(torch._C.DispatchKey.BackendSelect)
 _CPU = torch._C.DispatchKey.CPU
+_CSR = torch._C.DispatchKey.SparseCsrCPU
 
 
 def _chosen(
-    keys: torch._C.DispatchKeySet, x: torch.Tensor, functions: Mapping[torch.dtype, Function]
+    keys: torch._C.DispatchKeySet, x: torch.Tensor, choice: Choice, arguments: tuple[Any, ...]
 ) -> tuple[torch.dtype, Function] | None:
     """The dtype to compute in and what computes there; None where ATen's own kernel serves."""
     if keys.highestPriorityTypeId() != _CPU:
@@ -96,7 +152,7 @@ def _chosen(
     dtype = x.dtype
     if not (dtype.is_floating_point or dtype.is_complex):
         dtype = torch.get_default_dtype()  # as torch promotes integers and booleans
-    function = functions.get(dtype)
+    function = choice(dtype, *arguments)
     return None if function is None else (dtype, function)
 
 
@@ -125,11 +181,7 @@ def _is_plain(x: torch.Tensor, out: torch.Tensor, dtype: torch.dtype) -> bool:
 
 
 def _computed_into(
-    x: torch.Tensor,
-    out: torch.Tensor,
-    dtype: torch.dtype,
-    function: Function,
-    original: Callable[[], Any],
+    x: torch.Tensor, out: torch.Tensor, dtype: torch.dtype, function: Function, original: Callable[[], Any]
 ) -> torch.Tensor:
     """``out`` with the result, after ATen resized it, or ATen's error where it refuses."""
     with torch._C.DisableTorchFunction():
@@ -142,68 +194,91 @@ def _computed_into(
     return out
 
 
-def _unary(op: Any, functions: Mapping[torch.dtype, Function]) -> Function:
-    def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor) -> Any:
+def _functional(op: Any, choice: Choice) -> Function:
+    def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any) -> Any:
         keys -= _BELOW
-        chosen = _chosen(keys, x, functions)
-        return op.redispatch(keys, x) if chosen is None else _computed(x, *chosen)
+        chosen = _chosen(keys, x, choice, arguments)
+        return op.redispatch(keys, x, *arguments) if chosen is None else _computed(x, *chosen)
 
     return kernel
 
 
-def _unary_in_place(op: Any, functions: Mapping[torch.dtype, Function]) -> Function:
-    def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor) -> Any:
+def _in_place(op: Any, choice: Choice) -> Function:
+    def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any) -> Any:
         keys -= _BELOW
-        chosen = _chosen(keys, x, functions)
+        chosen = _chosen(keys, x, choice, arguments)
         if chosen is None:
-            return op.redispatch(keys, x)
-        return _computed_into(x, x, *chosen, lambda: op.redispatch(keys, x))
+            return op.redispatch(keys, x, *arguments)
+        return _computed_into(x, x, *chosen, lambda: op.redispatch(keys, x, *arguments))
 
     return kernel
 
 
-def _unary_out(op: Any, functions: Mapping[torch.dtype, Function]) -> Function:
-    def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *, out: torch.Tensor) -> Any:
+def _out(op: Any, choice: Choice) -> Function:
+    def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any, out: torch.Tensor) -> Any:
         keys -= _BELOW
-        chosen = _chosen(keys, x, functions)
+        chosen = _chosen(keys, x, choice, arguments)
         if chosen is None:
-            return op.redispatch(keys, x, out=out)
-        return _computed_into(x, out, *chosen, lambda: op.redispatch(keys, x, out=out))
+            return op.redispatch(keys, x, *arguments, out=out)
+        return _computed_into(x, out, *chosen, lambda: op.redispatch(keys, x, *arguments, out=out))
 
     return kernel
 
 
-def _is_half(exponent: Any) -> bool:
-    """Whether ATen takes the square root; -0.5 is 1 / sqrt(x) there, of IEEE instructions."""
-    return isinstance(exponent, float) and exponent == 0.5
+# LAPACK's Cholesky factorisation in single precision ends in a kernel that divides by means of rsqrtss; the
+# one in double precision does not. So it is done there, and rounded.
 
 
-def _power(op: Any, functions: Mapping[torch.dtype, Function]) -> Function:
-    def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, exponent: Any) -> Any:
+def _needs_double(keys: torch._C.DispatchKeySet, x: torch.Tensor) -> bool:
+    return keys.highestPriorityTypeId() == _CPU and x.dtype is torch.float32
+
+
+def _cholesky(op: Any) -> Function:
+    def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any, **options: Any) -> Any:
         keys -= _BELOW
-        chosen = _chosen(keys, x, functions) if _is_half(exponent) else None
-        return op.redispatch(keys, x, exponent) if chosen is None else _computed(x, *chosen)
+        if not _needs_double(keys, x):
+            return op.redispatch(keys, x, *arguments, **options)
+        with torch._C.DisableTorchFunction():
+            result = op.redispatch(keys, x.detach().double(), *arguments, **options)
+            if isinstance(result, torch.Tensor):
+                return result.float()
+            return result[0].float(), result[1]
 
     return kernel
 
 
-def _power_in_place(op: Any, functions: Mapping[torch.dtype, Function]) -> Function:
-    def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, exponent: Any) -> Any:
+def _cholesky_out(op: Any) -> Function:
+    double = _cholesky(op.overloadpacket.default)
+
+    def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+        if not _needs_double(keys - _BELOW, x):
+            return op.redispatch(keys - _BELOW, x, *arguments, **options)
+        into = {name: options[name] for name in ("out", "L", "info") if name in options}
+        results = double(keys, x, *arguments, **{name: options[name] for name in options.keys() - into})
+        with torch._C.DisableTorchFunction():
+            original = op.redispatch(keys - _BELOW, x, *arguments, **options)  # resizes, or refuses
+            exact = (results,) if isinstance(results, torch.Tensor) else results
+            for target, result in zip(into.values(), exact, strict=True):
+                target.detach().copy_(result)
+        return original
+
+    return kernel
+
+
+def _solve(op: Any) -> Function:
+    """Triangular solves of sparse matrices in single precision divide by means of rcpps."""
+
+    def kernel(keys: torch._C.DispatchKeySet, *arguments: Any, **options: Any) -> Any:
         keys -= _BELOW
-        chosen = _chosen(keys, x, functions) if _is_half(exponent) else None
-        if chosen is None:
-            return op.redispatch(keys, x, exponent)
-        return _computed_into(x, x, *chosen, lambda: op.redispatch(keys, x, exponent))
+        if keys.highestPriorityTypeId() == _CSR and arguments[0].dtype is torch.float32:
+            _refuse("torch.triangular_solve of a sparse matrix in float32", "solve it in float64, or dense")
+        return op.redispatch(keys, *arguments, **options)
 
     return kernel
 
 
-def _power_out(op: Any, functions: Mapping[torch.dtype, Function]) -> Function:
-    def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, exponent: Any, *, out: torch.Tensor) -> Any:
-        keys -= _BELOW
-        chosen = _chosen(keys, x, functions) if _is_half(exponent) else None
-        if chosen is None:
-            return op.redispatch(keys, x, exponent, out=out)
-        return _computed_into(x, out, *chosen, lambda: op.redispatch(keys, x, exponent, out=out))
-
-    return kernel
+def _refuse(operation: str, instead: str) -> None:
+    what = f"{operation} computes other bits on the CPUs of another vendor, and the profile is 'portable'"
+    if _Process.level == "strict":
+        raise VendorDefinedOpError(what, hint=f'{instead}, or pin with level="warn" (--seedpin-level=warn)')
+    warnings.warn(f"{what}; {instead}", VendorDefinedOpWarning, stacklevel=2)

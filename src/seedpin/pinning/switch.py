@@ -21,8 +21,8 @@ STANCE = "torch._dynamo.eval_frame"
 class Switch:
     """One setting of the process.
 
-    ``strict`` and ``warn`` turn the value found into the value held under a pin of that level; ``portable``,
-    where it is given, takes the place of both under that profile.
+    ``strict`` and ``warn`` turn the value found into the value held under a pin of that level; under the
+    profile ``portable``, where it is given, ``portable`` turns the level into it.
     ``module`` is what must be imported already for the switch to exist; each thread has its own of those that
     are ``of_thread``.
     """
@@ -35,13 +35,13 @@ class Switch:
     warn: Callable[[Any], Any]
     available: Callable[[], bool]
     module: str = ""
-    portable: Callable[[Any], Any] | None = None
+    portable: Callable[[str], Any] | None = None
     of_thread: bool = False
 
     def held(self, level: str, found: Any, profile: str | None = None) -> Any:
         """The value under a pin of ``level`` and ``profile`` (None: the profile of this process)."""
         if self.portable is not None and (profile or active_profile()) == "portable":
-            return self.portable(found)
+            return self.portable(level)
         return self.strict(found) if level == "strict" else self.warn(found)
 
 
@@ -62,7 +62,7 @@ def row(
     held: Callable[[Any], Any],
     *,
     warn: Callable[[Any], Any] | None = None,
-    portable: Callable[[Any], Any] | None = None,
+    portable: Callable[[str], Any] | None = None,
     available: bool | Callable[[], bool] = True,
     of_thread: bool = False,
 ) -> Switch:

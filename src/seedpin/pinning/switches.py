@@ -85,8 +85,8 @@ _SET: tuple[Switch, ...] = (
         "MKL's square root and its kin start from instructions whose bits each CPU vendor defines",
         kernels.installed,
         kernels.install,
-        to(False),
-        portable=to(True),
+        to(""),
+        portable=keep,
     ),
     attribute(
         "mkldnn.deterministic",
