@@ -239,6 +239,33 @@ def test_a_seeded_model_is_audited_under_strict() -> None:
     seeded_model(generate, level="seeds")(3)
 
 
+def test_the_warning_stands_at_the_models_own_line() -> None:
+    """A warning stands at the file and line that used the randomness, not where it was noticed."""
+
+    def generate(count: int) -> Any:
+        return np.random.default_rng().random(count)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            seeded_model(generate)(3)
+    line = generate.__code__.co_firstlineno + 1
+    assert [(w.filename, w.lineno) for w in caught if w.category is EntropyWarning] == [(__file__, line)]
+
+
+def test_a_finding_without_a_line_stands_where_the_model_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing tells which line drew, the warning stands at the call of the model."""
+    monkeypatch.setitem(sys.modules, "torch._dynamo", types.ModuleType("torch._dynamo"))
+
+    def generate(generator: torch.Generator) -> torch.Tensor:
+        return torch.rand(3)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        seeded_model(generate)(generator=torch.Generator().manual_seed(3))
+    assert {w.filename for w in caught if w.category is EntropyWarning} == {__file__}
+
+
 def test_a_seeded_model_that_leaves_out_the_callers_generator() -> None:
     """A model that draws from the global generator though it was given one is told so."""
 

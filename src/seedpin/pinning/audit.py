@@ -12,7 +12,6 @@ import os
 import random
 import sys
 import uuid
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 
 from seedpin.errors import ConfigError, EntropyWarning, PinError
+from seedpin.pinning.placed import calling_frame, warn_at, warn_at_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +34,7 @@ RANDOM_STATE: Any = np.random.mtrand  # the module that makes RandomState
 
 _WAY = ("numpy", "random", "secrets", "uuid", "os")
 _HERE = "seedpin.pinning."
+_HELPERS = ("randn_tensor",)  # Through which all draws of diffusers go: who called it is meant.
 # Randomness of these names files and processes; it does not reach frames.
 _INFRASTRUCTURE = frozenset(sys.stdlib_module_names) - {"__main__"} | {
     *("torch", "jax", "tensorflow", "cupy", "joblib", "filelock", "tqdm", "fsspec", "imageio"),
@@ -218,7 +219,8 @@ def _culprit(frame: FrameType | None, kind: str, what: str) -> EntropyFinding | 
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         top = module.partition(".")[0]
-        if top not in _WAY and not module.startswith(_HERE):
+        way = top in _WAY or module.startswith(_HERE) or frame.f_code.co_name in _HELPERS
+        if not way:
             if top in _INFRASTRUCTURE or _is_importing(frame):
                 return None
             return EntropyFinding(kind, what, module, frame.f_code.co_filename, frame.f_lineno)
@@ -316,4 +318,10 @@ def _report(running: _Audit) -> None:
     hint = f"seed it from the call's arguments (current_pin().derive(...)), or allow it by pattern: {allow!r}"
     if running.policy.action == "fail":
         raise PinError(what, hint=hint)
-    warnings.warn(f"{what}. Next: {hint}", EntropyWarning, stacklevel=4)
+    # At the model's own line, so that a warning filter and an editor find it; else where the call was made.
+    said = f"{what}. Next: {hint}"
+    named = next((found for found in running.findings if found.line), None)
+    if named is not None:
+        warn_at(said, EntropyWarning, named.module, named.file, named.line)
+    else:
+        warn_at_frame(said, EntropyWarning, calling_frame(sys._getframe(1)))

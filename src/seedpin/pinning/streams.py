@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import random
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from seedpin.errors import SameStreamWarning
+from seedpin.pinning.placed import calling_frame, warn_at_frame
 from seedpin.trace.draws import generator_of
 
 if TYPE_CHECKING:
@@ -45,23 +45,12 @@ def warn_about_twins(args: Iterable[Any], kwargs: Mapping[str, Any], seed: int) 
     twins = [name for name, value in named if any(map(is_pinned_stream, _items(value)))]
     if not twins:
         return
-    frame = sys._getframe(1)
-    while frame.f_back is not None and _own(str(frame.f_globals.get("__name__", ""))):
-        frame = frame.f_back
     what = (
         f"the generator in {' and '.join(twins)} has the pin's seed ({seed}): it draws the same numbers as "
         "the global generator, so a model that ignores it gives the same bits, and no check can tell"
     )
-    warnings.warn_explicit(
-        f"{what}. Next: give it another seed. More: seedpin explain {SameStreamWarning.slug}",
-        SameStreamWarning,
-        frame.f_code.co_filename,
-        frame.f_lineno,
-    )
-
-
-def _own(module: str) -> bool:
-    return module.startswith("seedpin.") and not module.startswith("seedpin.demo")
+    said = f"{what}. Next: give it another seed. More: seedpin explain {SameStreamWarning.slug}"
+    warn_at_frame(said, SameStreamWarning, calling_frame(sys._getframe(1)))
 
 
 def _items(value: Any) -> Iterable[Any]:
