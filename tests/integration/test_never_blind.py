@@ -118,6 +118,42 @@ def test_an_invalid_check_has_a_place(project: Project) -> None:
     )
 
 
+NAN = """
+import pytest
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = torch.nn.Linear(4, 4)
+        self.second = torch.nn.Linear(4, 4)
+
+    def forward(self):
+        hidden = self.first(torch.rand(4)) * {factor}
+        return self.second(hidden).clamp(0, 1).reshape(1, 2, 2, 1).repeat(2, 4, 4, 1)
+
+
+@pytest.mark.seed(7)
+def test_ball(seeded_model, golden_video):
+    golden_video.check(seeded_model(Net)(), fps=8, layout="THWC")
+"""
+
+
+def test_a_nan_is_placed_where_it_first_shows(project: Project) -> None:
+    """The first record that holds a NaN is named, with a golden and without."""
+    project.write({"test_ball.py": NAN.format(factor="float('nan')")})
+    for mint in (False, True):
+        if mint:
+            project.write({"test_ball.py": NAN.format(factor=1)})
+            project.mint()
+            project.write({"test_ball.py": NAN.format(factor="float('nan')")})
+        result = project.pytest("--seedpin-trace=modules")
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(["golden_video: INVALID *", "  where: NaN is first seen in the output of second*"])
+        assert records(project)[0]["divergence"]["kind"] == "nonfinite"
+
+
 RETRIED = """
 import os
 from pathlib import Path
