@@ -131,7 +131,7 @@ class Net(torch.nn.Module):
 
     def forward(self):
         hidden = self.first(torch.rand(4)) * {factor}
-        return self.second(hidden).clamp(0, 1).reshape(1, 2, 2, 1).repeat(2, 4, 4, 1)
+        return torch.sigmoid(self.second(hidden)).reshape(2, 2, 1, 1).repeat(1, 4, 8, 1)
 
 
 @pytest.mark.seed(7)
@@ -150,7 +150,9 @@ def test_a_nan_is_placed_where_it_first_shows(project: Project) -> None:
             project.write({"test_ball.py": NAN.format(factor="float('nan')")})
         result = project.pytest("--seedpin-trace=modules")
         result.assert_outcomes(failed=1)
-        result.stdout.fnmatch_lines(["golden_video: INVALID *", "  where: NaN is first seen in the output of second*"])
+        result.stdout.fnmatch_lines(
+            ["golden_video: INVALID *", "  where: NaN is first seen in the output of second*"]
+        )
         assert records(project)[0]["divergence"]["kind"] == "nonfinite"
 
 

@@ -2,50 +2,133 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
-from seedpin.cli._shared import find_project, project_options, size_words, tracked
-from seedpin.errors import PruneRefusedError
-from seedpin.goldens.inventory import write_pruned
-from seedpin.run.ledger import latest_results, runs
-from seedpin.run.unused import find_unused
+from seedpin.cli._shared import Project, find_project, project_options, size_words, tracked
+from seedpin.errors import PruneRefusedError, UsageError
+from seedpin.goldens.inventory import Entry, Inventory, walk_goldens, write_pruned
+from seedpin.run.ledger import Run, latest_results, runs
+from seedpin.run.unused import (
+    Judged,
+    Told,
+    Unused,
+    asked_since,
+    find_unused,
+    last_of_test,
+    read_told,
+    whole_run,
+)
 
 
 @click.command("prune")
 @click.option("--delete", is_flag=True, help="Delete them. Without it they are only listed.")
+@click.option("--unchecked", is_flag=True, help="Only goldens that a passing test left out in the last run.")
+@click.option("--test", "tests", multiple=True, metavar="NODEID", help="Only those of this test.")
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    metavar="CLASS",
+    help="Only goldens of this device class, also of one that the run had no check on.",
+)
 @project_options
-def command(delete: bool, root: Path | None, golden_dir: str | None) -> None:
-    """List goldens that the last run did not ask for; with --delete, delete them.
+def command(
+    delete: bool,
+    unchecked: bool,
+    tests: tuple[str, ...],
+    classes: tuple[str, ...],
+    root: Path | None,
+    golden_dir: str | None,
+) -> None:
+    """List goldens that are unused; with --delete, delete them.
 
-    The last run must be of all tests and must have passed. Goldens of other device classes, of skipped tests
-    and those written since are kept.
+    A golden is unused if its test passed and did not check it, if its test is gone from a file that was
+    collected, or if that file is gone. The last run must be of all tests and must have passed; with
+    --unchecked or --test it may be any run, and only goldens that their passing test did not check are meant.
+    Goldens of other device classes, of skipped tests and those written since are kept, with the reason.
 
     Exit codes: 0 listed or deleted; 2 the last run was partial or failed, the message says how.
     """
     project = find_project(root, golden_dir)
-    found = runs(project.state)
-    if not found:
+    inventory = walk_goldens(project.goldens)
+    parts = _by_run(project, inventory, unchecked, tests, classes)
+    count, kept = 0, [one for _, part in parts for one in part.kept]
+    size = 0
+    for told, part in parts:
+        done, part_size, spared = _prune(project, told, part, delete)
+        count, size, kept = count + done, size + part_size, kept + spared
+    for judged in kept:
+        click.echo(f"kept     {judged.entry.stem}: {judged.why}")
+    others = {name for _, part in parts for name in part.other_classes}
+    if others and not classes and not unchecked and not tests:
+        click.echo(f"kept     all of other device classes: {', '.join(sorted(others))}")
+    if delete:
+        click.echo(f"{count} golden(s) deleted, {size_words(size)}")
+        return
+    flags = [*(["--unchecked"] if unchecked else []), *(f"--test {shlex.quote(test)}" for test in tests)]
+    flags += [f"--class {name}" for name in classes]
+    again = f"; delete them: {' '.join(['seedpin prune', *flags, '--delete'])}" if count else ""
+    as_of = ", ".join(dict.fromkeys(told.run.id for told, _ in parts))
+    click.echo(f"{count} golden(s) unused, {size_words(size)}, as of run {as_of}{again}")
+
+
+def _by_run(
+    project: Project,
+    inventory: Inventory,
+    unchecked: bool,
+    tests: tuple[str, ...],
+    classes: tuple[str, ...],
+) -> list[tuple[Told, Unused]]:
+    """What each run that is asked shows to be unused."""
+    unknown = set(classes) - set(inventory.classes())
+    if unknown:
+        raise UsageError(
+            f"there is no golden of the device class {', '.join(sorted(unknown))}",
+            hint=f"classes with goldens: {', '.join(inventory.classes()) or 'none'}",
+        )
+    if tests:
+        parts = []
+        for test in dict.fromkeys(tests):
+            told = last_of_test(project.state, test)
+            chosen = set(classes or inventory.classes())
+            found = find_unused(inventory, told, project.root, chosen, tests=[test], only_unchecked=True)
+            parts.append((told, found))
+        return parts
+    found_runs = runs(project.state)
+    if not found_runs:
         raise PruneRefusedError(
             f"there is no run in {project.state / 'runs'}", hint="run pytest, whole and green, then prune"
         )
-    run = found[-1]
-    classes = {result.device_class for result in latest_results(run)}
-    unused = find_unused(project.inventory(), run, classes)
-    count, size = len(unused.entries), size_words(sum(entry.size for entry in unused.entries))
-    if delete:
-        for entry in tracked(write_pruned(project.place.store, unused.entries), count, "Deleting goldens"):
+    run = found_runs[-1]
+    told = read_told(run) if unchecked else whole_run(run, project.config.golden_dir)
+    chosen = set(classes) or _classes(run)
+    return [(told, find_unused(inventory, told, project.root, chosen, only_unchecked=unchecked))]
+
+
+def _classes(run: Run) -> set[str]:
+    return {result.device_class for result in latest_results(run)}
+
+
+def _prune(project: Project, told: Told, part: Unused, delete: bool) -> tuple[int, int, list[Judged]]:
+    """Lists or deletes; how many, of what size, and what was spared at the last moment."""
+    if not delete:
+        for judged in part.unused:
+            click.echo(f"unused   {judged.entry.stem}: {judged.why}")
+        return len(part.unused), sum(judged.entry.size for judged in part.unused), []
+
+    def why_not(entry: Entry) -> str:
+        return asked_since(entry, told, project.state)
+
+    spared, gone = [], []
+    entries = [judged.entry for judged in part.unused]
+    steps = write_pruned(project.place.store, entries, why_not)
+    for entry, reason in tracked(steps, len(entries), "Deleting goldens"):
+        if reason:
+            spared.append(Judged(entry, reason))
+        else:
+            gone.append(entry)
             click.echo(f"deleted  {entry.stem}")
-    else:
-        for entry in unused.entries:
-            click.echo(f"unused   {entry.stem}")
-    for entry in unused.skipped:
-        click.echo(f"kept     {entry.stem}: its test was skipped, or it is newer than the run")
-    if unused.other_classes:
-        click.echo(f"kept     all of other device classes: {', '.join(unused.other_classes)}")
-    if delete:
-        click.echo(f"{count} golden(s) deleted, {size}")
-    else:
-        again = "; delete them: seedpin prune --delete" if count else ""
-        click.echo(f"{count} golden(s) unused, {size}, as of run {run.id}{again}")
+    return len(gone), sum(entry.size for entry in gone), spared

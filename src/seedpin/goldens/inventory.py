@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from seedpin.goldens.content import verify_content
 from seedpin.goldens.journal import JOURNAL
 from seedpin.goldens.manifest import Manifest, from_json
 from seedpin.goldens.names import is_payload, split_stem
-from seedpin.goldens.store import LARGEST_MANIFEST, GoldenKey, GoldenStore, read_golden
+from seedpin.goldens.store import LARGEST_MANIFEST, GoldenKey, GoldenStore, digest_or_none, read_golden
 from seedpin.untrusted import read_plain
 
 _MOST_LINKS = 4
@@ -24,7 +25,8 @@ _MOST_LINKS = 4
 class Entry:
     """One golden: ``stem`` is its path without extension, relative to the root; ``size`` in bytes.
 
-    ``manifest`` is None where it cannot be read; ``problem`` then says why.
+    ``manifest`` is None where it cannot be read; ``problem`` then says why. ``digest`` is that of the
+    manifest's bytes.
     """
 
     stem: str
@@ -33,6 +35,7 @@ class Entry:
     size: int
     manifest: Manifest | None
     problem: str = ""
+    digest: str | None = None
 
     @property
     def files(self) -> list[Path]:
@@ -104,12 +107,14 @@ def _entry(root: Path, path: Path) -> Entry:
     stem = path.relative_to(root).as_posix().removesuffix(".json")
     device_class = split_stem(path.name)[1]
     try:
-        manifest = from_json(read_plain(path, LARGEST_MANIFEST), path)
+        raw = read_plain(path, LARGEST_MANIFEST)
+        manifest = from_json(raw, path)
     except (SeedpinError, OSError) as error:
         what = error.what if isinstance(error, SeedpinError) else str(error)
         return Entry(stem, path, device_class, path.stat().st_size if path.exists() else 0, None, what)
     size = path.stat().st_size + sum(file.bytes for file in manifest.files.values())
-    return Entry(stem, path, device_class, size, manifest)
+    digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    return Entry(stem, path, device_class, size, manifest, digest=digest)
 
 
 def verify_entry(entry: Entry) -> str:
@@ -137,13 +142,22 @@ def orphans(inventory: Inventory, project: Path) -> list[Entry]:
     ]
 
 
-def write_pruned(store: GoldenStore, entries: Sequence[Entry]) -> Iterator[Entry]:
+def write_pruned(
+    store: GoldenStore, entries: Sequence[Entry], why_not: Callable[[Entry], str]
+) -> Iterator[tuple[Entry, str]]:
     """Deletes goldens, one after the other, and yields each.
+
+    ``why_not`` is asked once more under the lock: a golden may have come into use, or been written again,
+    since it was found unused. What it says is yielded with the golden, which then stays.
 
     Raises:
         GoldenWriteError: the file system refused; what was not yet deleted stays.
     """
     with store.locked():
         for entry in entries:
-            write_changes(store.root, [Change(f"{entry.stem}.json", None)])
-            yield entry
+            reason = why_not(entry)
+            if not reason and digest_or_none(entry.path) != entry.digest:
+                reason = "it was written again just now"
+            if not reason:
+                write_changes(store.root, [Change(f"{entry.stem}.json", None)])
+            yield entry, reason

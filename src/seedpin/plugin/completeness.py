@@ -21,14 +21,26 @@ _HIDING = {
     "lf": "--lf was given",
     "ignore": "--ignore was given",
     "ignore_glob": "--ignore-glob was given",
+    "noconftest": "--noconftest was given",
+    "confcutdir": "--confcutdir was given",
+    "inifilename": "another configuration file was given (-c)",
 }
+# What a configuration says of which files and names are tests; on the command line it is not the project's.
+_COLLECTING = frozenset(
+    {
+        *("python_files", "python_classes", "python_functions", "testpaths", "norecursedirs"),
+        *("collect_imported_tests", "addopts", "confcutdir", "usefixtures", "doctest_optionflags"),
+    }
+)
 
 
 class Completeness:
-    """Adds ``complete``, ``partial_because``, ``skipped`` and ``claimed`` to ``run.json`` at a session's end.
+    """Adds what a run saw to ``run.json`` at a session's end; ``seedpin prune`` decides by it.
 
-    ``skipped`` holds node ids of tests, modules and folders that did not run; ``claimed`` the goldens that
-    checks asked for, without extension and relative to the golden folder.
+    ``complete`` and ``partial_because`` tell whether it covered everything. ``skipped`` holds node ids of
+    tests, modules and folders that did not run; ``claimed`` the goldens that checks asked for, without
+    extension and relative to the golden folder. Of files that have goldens, ``files`` are those that were
+    collected, ``collected`` all tests in them, before any plugin dropped some, ``passed`` those that passed.
     """
 
     def __init__(self, session: SeedpinSession) -> None:
@@ -36,6 +48,12 @@ class Completeness:
         self._config = session.config
         self._deselected = 0
         self._skipped: set[str] = set()
+        self._files: set[str] = set()
+        self._collected: set[str] = set()
+        self._passed: set[str] = set()
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        self._collected.add(item.nodeid)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         self._deselected += len(items)
@@ -43,10 +61,14 @@ class Completeness:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.skipped:
             self._skipped.add(report.nodeid)
+        elif report.passed and report.nodeid and "::" not in report.nodeid:
+            self._files.add(report.nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped:
             self._skipped.add(report.nodeid)
+        elif report.passed and report.when == "call":
+            self._passed.add(report.nodeid)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: WorkerController, error: object) -> None:
@@ -54,12 +76,19 @@ class Completeness:
         seen: dict[str, Any] = (getattr(node, "workeroutput", None) or {}).get(_KEY, {})
         self._deselected = max(self._deselected, seen.get("deselected", 0))
         self._skipped.update(seen.get("skipped", ()))
+        self._files.update(seen.get("files", ()))
+        self._collected.update(seen.get("collected", ()))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self._session.is_worker:
             output = self._config.workeroutput  # type: ignore[attr-defined]  # xdist's
-            output[_KEY] = {"deselected": self._deselected, "skipped": sorted(self._skipped)}
+            output[_KEY] = {
+                "deselected": self._deselected,
+                "skipped": sorted(self._skipped),
+                "files": sorted(self._files),
+                "collected": sorted(self._collected),
+            }
             return
         if not self._session.results:
             return
@@ -68,8 +97,13 @@ class Completeness:
 
         claimed = set()
         for result in self._session.results:
+            if result.verdict == "unchecked":
+                continue
             claimed.add(f"{golden_folder(result.test)}/{check_stem(result.check, result.device_class)}")
             claimed.add(result.golden.removesuffix(".json"))
+        root = self._session.settings.golden_path
+        with_goldens = {name for name in self._files if (root / golden_folder(name)).is_dir()}
+        collected = {node for node in self._collected if node.partition("::")[0] in with_goldens}
         run = self._config.stash[RUN]
         meta = {
             **run.read_meta(),
@@ -77,6 +111,9 @@ class Completeness:
             "partial_because": reasons,
             "skipped": sorted(self._skipped),
             "claimed": sorted(claimed),
+            "files": sorted(with_goldens),
+            "collected": sorted(collected),
+            "passed": sorted(self._passed & collected),
         }
         try:
             run.write_meta(meta)
@@ -93,6 +130,12 @@ class Completeness:
         if AGAINST in config.stash:
             reasons.append("it was held against another revision, not against goldens")
         reasons += [text for name, text in _HIDING.items() if config.getoption(name, None)]
+        overridden = {
+            str(entry).partition("=")[0].strip() for entry in config.getoption("override_ini") or ()
+        }
+        reasons += [f"-o {name} was given" for name in sorted(overridden & _COLLECTING)]
+        if config.getoption("rootdir", None) and config.rootpath.resolve() != _home(config):
+            reasons.append("another --rootdir was given")
         if not self._covers_all():
             reasons.append(f"only {' '.join(map(str, config.args))} was asked for")
         return reasons
@@ -105,3 +148,8 @@ class Completeness:
         root = config.rootpath.resolve()
         whole = {(root / str(path)).resolve() for path in config.getini("testpaths")} or {root}
         return root in asked or whole <= asked
+
+
+def _home(config: pytest.Config) -> Path:
+    """Where pytest would have found its root by itself, as far as that is plain to see."""
+    return config.inipath.parent.resolve() if config.inipath is not None else config.invocation_params.dir

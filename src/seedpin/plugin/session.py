@@ -136,7 +136,11 @@ class SeedpinSession:
         self._explain(None if call.excinfo is None else call.excinfo.value, state, report)
         if report.outcome != "passed":
             state.failed = True
+        if call.when == "call":
+            state.ran = report.outcome == "passed" and not hasattr(report, "wasxfail")
         if call.when == "teardown":
+            if state.ran and not state.failed:
+                self._find_unchecked(item, state, report)
             self._hand_over(state, report)
             for result in state.results:
                 self.config.stash[EARLIER].setdefault(result.id, []).append(result)
@@ -165,6 +169,19 @@ class SeedpinSession:
         elif failing and not hasattr(report, "wasxfail"):
             report.outcome = "failed"
             report.longrepr = _messages(failing)
+
+    def _find_unchecked(self, item: pytest.Item, state: ItemState, report: pytest.TestReport) -> None:
+        """A passed test that has goldens which it did not check fails; an update only says so."""
+        from seedpin.plugin.unchecked import find_unchecked
+
+        found = find_unchecked(item, state)
+        state.results += found
+        failing = [result for result in found if not result.passed]
+        if failing:
+            report.outcome = "failed"
+            report.longrepr = _messages(failing)
+            report.seedpin_unchecked = True  # type: ignore[attr-defined]
+            state.failed = True
 
     def _hand_over(self, state: ItemState, report: pytest.TestReport) -> None:
         """Staged goldens of a test that has passed whole wait for the session's end; no others are written.
@@ -273,6 +290,11 @@ class SeedpinSession:
             )
             for result in refused:
                 terminalreporter.write_line(f"  {result.golden}")
+        kept = sum(result.written == "kept" for result in results)
+        if kept:
+            terminalreporter.write_line(
+                f"{kept} golden(s) kept though no check asked for them: seedpin prune --unchecked"
+            )
         terminalreporter.write_line(f"{len(results)} check(s): {format_tally(results)}")
         if any(result.obtained for result in results):
             folder = self.settings.shown(self.run.path)

@@ -71,6 +71,7 @@ class ItemState:
     results: list[CheckResult] = field(default_factory=list)
     staged: list[Waiting] = field(default_factory=list)
     failed: bool = False
+    ran: bool = False
     claimed: set[str] = field(default_factory=set)
     pin_before: Pin | None = None
     calls: list[Call] = field(default_factory=list)

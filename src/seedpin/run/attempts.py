@@ -78,7 +78,7 @@ def judged(results: Iterable[CheckResult]) -> list[CheckResult]:
     found = []
     for sequence in by_check(results).values():
         last = sequence[-1]
-        if last.verdict in ("unstable", "invalid"):
+        if last.verdict in ("unstable", "invalid", "unchecked"):
             continue
         reason = unsteady([attempt_of(result) for result in sequence], last="the last one")
         if reason:

@@ -31,8 +31,9 @@ class CheckResult:
     ``golden`` is the manifest's path relative to the golden folder; ``obtained`` and ``golden_copy`` are
     manifests relative to the run's folder, kept when the check did not pass. ``manifest_digest`` is the
     digest of the golden's manifest as it was read: a golden that has another one since is stale.
-    ``written`` is "created" or "updated" once the golden was written, "refused" when that failed, and "new"
-    where the revision that this run was compared with has no such check. ``attribution`` says whether code or
+    ``written`` is "created" or "updated" once the golden was written, "refused" when that failed, "kept" of a
+    golden that an update met unchecked, and "new" where the revision that this run was compared with has no
+    such check. ``attribution`` says whether code or
     environment moved the bits, and how that is known.
     ``measured`` is how many operations compute the same bits as where the golden was minted, None where none
     was compared. Durations are seconds.
@@ -81,7 +82,7 @@ class CheckResult:
     @property
     def passed(self) -> bool:
         """Whether the check is no reason to fail its test: it passed its gate, or an update accepted it."""
-        return self.verdict in PASSING or self.written in {"created", "updated", "staged", "new"}
+        return self.verdict in PASSING or self.written in {"created", "updated", "staged", "new", "kept"}
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
