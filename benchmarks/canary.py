@@ -2,8 +2,8 @@
 
     python benchmarks/canary.py [ROUNDS]
 
-Cost: processor time of one fresh process each (other load matters less than with wall time), before any
-operation of a model has run and after the demo model has, in medians of ROUNDS. Target: 50 ms once on a CPU.
+Cost: processor time of one fresh process each, before any operation of a model has run and after the demo
+model has: the least of ROUNDS, which other load touches least, and the median. Target: 50 ms once on a CPU.
 On a machine with a GPU the same is measured there (wall time, synchronised). Target: 100 ms; it was not run
 on one.
 
@@ -91,7 +91,8 @@ def main(rounds: int) -> None:
         for profile in ("native", "portable"):
             for after_a_model in (False, True):
                 runs = [fresh(device, profile, after_a_model=after_a_model)[0] for _ in range(rounds)]
-                cells = [f"{statistics.median(column):.2f} ms" for column in zip(*runs, strict=True)]
+                columns = [*zip(*runs, strict=True)]
+                cells = [f"{min(column):.1f} / {statistics.median(column):.1f} ms" for column in columns]
                 before = "the demo model" if after_a_model else "nothing"
                 print(f"| {device} | {profile} | {before} | {' | '.join(cells)} |")
     plain = fresh("cpu", "native", after_a_model=False)[1]

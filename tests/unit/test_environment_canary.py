@@ -217,6 +217,29 @@ def test_a_device_that_is_not_in_use_is_not_measured() -> None:
     assert canary.with_canary(captured, elsewhere) == captured
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_is_measured_and_so_is_the_cpu_beside_it() -> None:
+    """Digests repeat on the device; noise and schedules of the CPU have keys of their own."""
+    device = torch.device("cuda", torch.cuda.current_device())
+    torch.ones(1, device=device)
+    before = torch.cuda.get_rng_state(device)
+    with pin(1):
+        found = canary.measure(device)
+        assert canary.measure(device) == found
+    assert torch.equal(torch.cuda.get_rng_state(device), before)
+    assert {"canary.matmul.bfloat16", "canary.host-randn.float32", "canary.numpy-exp.float64"} <= set(found)
+    assert not {value for key, value in found.items() if key.startswith("canary.matmul.") and "n/a" in value}
+
+
+def test_beside_an_accelerator_the_cpu_is_measured_too() -> None:
+    """On a stand-in that computes nothing, only what models compute on the CPU beside it is left."""
+    found = canary.measure(torch.device("meta"))
+    told = {key for key, value in found.items() if not value.endswith("n/a")}
+    assert {"canary.host-sqrt.float32", "canary.host-randn.float32", "canary.numpy-exp.float64"} <= told
+    assert {key.split(".")[1].split("-")[0] for key in told} == {"host", "numpy"}
+    assert "canary.linalg.float32" not in found
+
+
 def test_what_cannot_run_is_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """No kernel, a refusal by the pin: n/a. No memory, a back end that is off: left out."""
 
