@@ -164,11 +164,17 @@ def _heads(bench: Bench) -> Iterator[tuple[Any, Any, Any]]:
         yield q, k, v
 
 
-def _attention(bench: Bench) -> Iterator[Any]:
-    """As models get it: under the switches that are set, and from whom a package has put in torch's place."""
+def attention_function() -> Any:
+    """What models call, which a package may have put in torch's place; without a recorder's wrapping."""
     function: Any = F.scaled_dot_product_attention
     while str(getattr(function, "__module__", "")).startswith("seedpin."):
-        function = function.__wrapped__  # a recorder's
+        function = function.__wrapped__
+    return function
+
+
+def _attention(bench: Bench) -> Iterator[Any]:
+    """As models get it, under the switches that are set."""
+    function = attention_function()
     for q, k, v in _heads(bench):
         yield function(q, k, v)
     yield function(q, k, v, is_causal=True)

@@ -56,9 +56,13 @@ def _measured_once(
 ) -> Mapping[str, str]:
     import torch
 
-    # Kernels that Python code put in the place of torch's own are no setting that can be read elsewhere.
+    from seedpin.environment.battery import attention_function
+
+    # What Python code put in the place of torch's own kernels is no setting that can be read elsewhere: the
+    # names of the operations, and the attention function (by identity: a cache must not keep it alive).
     kernels = frozenset(getattr(torch.library, "_impls", ()))
-    key = (str(device), name, settings, kernels, torch.nn.functional.scaled_dot_product_attention)
+    attention = attention_function()
+    key = (str(device), name, settings, kernels, getattr(attention, "__qualname__", ""), id(attention))
     found = _PROCESS.found.get(key)
     if found is None:
         found = _PROCESS.found[key] = measure(device)
@@ -92,6 +96,7 @@ def measure(device: torch.device) -> dict[str, str]:
                     if digest:
                         key = measured_key(prefix + family.name, dtype)
                         found[key] = measured_value(family.version, digest)
+    battery.values.cache_clear()
     return found
 
 
