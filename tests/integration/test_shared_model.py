@@ -117,7 +117,7 @@ def test_any_order_selection_and_worker_gives_the_same(shared: Project) -> None:
 
 def test_calls_of_a_shared_model_are_repeated_where_that_is_asked(shared: Project) -> None:
     """`--golden-probe=twice` and the entropy audit see calls of a shared model as they see any."""
-    result = shared.pytest("--update-golden", "-W", "ignore", env={"SLIP": "entropy"})
+    result = shared.pytest("--update-golden", "-W", "ignore", env={"SLIP": "entropy"}, fresh=True)
     result.assert_outcomes(failed=5)
     result.stdout.fnmatch_lines(["*UNSTABLE*test_three*", "*Usual suspects: an unseeded NumPy generator*"])
     assert not shared.golden_files()
