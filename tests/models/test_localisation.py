@@ -32,6 +32,7 @@ def _one_thread() -> Iterator[None]:
 def test_there_are_seventeen_kinds() -> None:
     """Every kind of slip that the project promises to name is planted at least once."""
     assert len({slip.name for slip in SLIPS}) == 17
+    assert len({slip.name for slip in FURTHER}) == 8
 
 
 @pytest.mark.parametrize("slip", SLIPS, ids=lambda slip: f"{slip.name} {slip.pipeline}".replace(" ", "-"))
