@@ -146,7 +146,7 @@ def test_the_most_specific_pattern_wins(project: Project) -> None:
         ('[tool.seedpin.tolerance."cpu-*"]\npsnrr = 3', "unknown key 'psnrr'"),
         ('[tool.seedpin.tolerance."cpu-*"]\nssim = 1.5', "ssim = 1.5 is no limit"),
         ('[tool.seedpin.tolerance."cpu-*"]\nchanged = 1.0', "can never fail"),
-        ('[tool.seedpin.tolerance."cpu-*"]\ncosine = 0.1', "(cosine is for tensors)"),
+        ('[tool.seedpin.tolerance."cpu-*"]\ncosine = 0.1', "cosine = 0.1 guards next to nothing"),
         ('[tool.seedpin.fallback."cpu-*"]\nuse = "cpu-*"', "is no device class"),
         ('[tool.seedpin.fallback."cpu-*"]\npsnr = 50', "use = None is no device class"),
     ],

@@ -21,19 +21,7 @@ from seedpin.trace.model import Level, Trace
 from seedpin.trace.recorder import record
 from support.pipelines import Frames, build, generate
 
-__all__ = [
-    "DEMO",
-    "SLIPS",
-    "STABLE_DIFFUSION",
-    "WAN",
-    "Edit",
-    "Slip",
-    "modules",
-    "named_rightly",
-    "observe",
-    "planted",
-    "setting",
-]
+__all__ = ["SLIPS", "Slip", "named_rightly", "observe", "planted"]
 
 
 @dataclass(frozen=True)
@@ -113,7 +101,7 @@ def planted(slip: Slip, pipeline: Any) -> Iterator[None]:
         yield
 
 
-def setting(find: Callable[[Any], list[Any]], name: str, value: Any) -> Callable[[Any], Callable[[], None]]:
+def _set(find: Callable[[Any], list[Any]], name: str, value: Any) -> Callable[[Any], Callable[[], None]]:
     """Set an attribute of some objects of the pipeline."""
 
     def touch(pipeline: Any) -> Callable[[], None]:
@@ -132,7 +120,7 @@ def setting(find: Callable[[Any], list[Any]], name: str, value: Any) -> Callable
     return touch
 
 
-def modules(attribute: str, pattern: str) -> Callable[[Any], list[Any]]:
+def _modules(attribute: str, pattern: str) -> Callable[[Any], list[Any]]:
     return lambda pipeline: [
         module for name, module in getattr(pipeline, attribute).named_modules() if re.fullmatch(pattern, name)
     ]
@@ -151,14 +139,14 @@ def _shift(pipeline: Any) -> Callable[[], None]:
     return undo
 
 
-WAN = "diffusers.pipelines.wan.pipeline_wan.WanPipeline"
+_WAN = "diffusers.pipelines.wan.pipeline_wan.WanPipeline"
 _WAN_MODEL = "diffusers.models.transformers.transformer_wan"
 _WAN_VAE = "diffusers.models.autoencoders.autoencoder_kl_wan.AutoencoderKLWan"
 _EULER = "diffusers.schedulers.scheduling_flow_match_euler_discrete.FlowMatchEulerDiscreteScheduler"
-STABLE_DIFFUSION = "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion.StableDiffusionPipeline"
+_SD = "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion.StableDiffusionPipeline"
 _I2I = "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img.StableDiffusionImg2ImgPipeline"
 _DDIM = "diffusers.schedulers.scheduling_ddim.DDIMScheduler"
-DEMO = "seedpin.demo.pipeline.DemoPipeline"
+_DEMO = "seedpin.demo.pipeline.DemoPipeline"
 _DEMO_MODEL = "seedpin.demo.model"
 
 _BEFORE_STEP = r".*(transformer|unet|denoiser).* -> scheduler\.step"
@@ -203,7 +191,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{WAN}.__call__",
+                f"{_WAN}.__call__",
                 "noise_uncond + current_guidance_scale * (noise_pred - noise_uncond)",
                 "noise_pred + current_guidance_scale * (noise_uncond - noise_pred)",
             ),
@@ -216,7 +204,7 @@ SLIPS: tuple[Slip, ...] = (
         "Stable Diffusion",
         (
             Edit(
-                f"{STABLE_DIFFUSION}.__call__",
+                f"{_SD}.__call__",
                 "noise_pred_uncond, noise_pred_text = noise_pred.chunk(2)",
                 "noise_pred_text, noise_pred_uncond = noise_pred.chunk(2)",
             ),
@@ -227,7 +215,7 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "guidance halves swapped",
         "demo",
-        (Edit(f"{DEMO}.guided_velocity", "asked, null =", "null, asked ="),),
+        (Edit(f"{_DEMO}.guided_velocity", "asked, null =", "null, asked ="),),
         place=_BEFORE_STEP,
         says="model_output",
     ),
@@ -236,7 +224,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{WAN}.__call__",
+                f"{_WAN}.__call__",
                 "noise_pred = noise_uncond + current_guidance_scale * (noise_pred - noise_uncond)",
                 "pass",
             ),
@@ -247,7 +235,7 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "guidance not applied",
         "demo",
-        (Edit(f"{DEMO}.guided_velocity", "return null + guidance * (asked - null)", "return asked"),),
+        (Edit(f"{_DEMO}.guided_velocity", "return null + guidance * (asked - null)", "return asked"),),
         place=_BEFORE_STEP,
         says="guidance",
     ),
@@ -279,14 +267,14 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "epsilon of a norm",
         "Wan",
-        touch=setting(modules("transformer", r".*norm_q"), "eps", 1e-3),
+        touch=_set(_modules("transformer", r".*norm_q"), "eps", 1e-3),
         place=r"transformer\.blocks\.0\.attn1\.norm_q",
         says="eps 1e-06 -> 0.001",
     ),
     Slip(
         "epsilon of a norm",
         "Stable Diffusion",
-        touch=setting(modules("unet", r".*conv_norm_out"), "eps", 1e-3),
+        touch=_set(_modules("unet", r".*conv_norm_out"), "eps", 1e-3),
         place=r"unet\.conv_norm_out",
         says="eps 1e-05 -> 0.001",
     ),
@@ -295,7 +283,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{WAN}._get_t5_prompt_embeds",
+                f"{_WAN}._get_t5_prompt_embeds",
                 ", mask.to(model_device)",
                 "",
             ),
@@ -308,7 +296,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{WAN}.prepare_latents", "latents = randn_tensor(", "torch.rand(1); latents = randn_tensor("
+                f"{_WAN}.prepare_latents", "latents = randn_tensor(", "torch.rand(1); latents = randn_tensor("
             ),
         ),
         place="draw in prepare_latents",
@@ -319,7 +307,7 @@ SLIPS: tuple[Slip, ...] = (
         "Stable Diffusion",
         (
             Edit(
-                f"{STABLE_DIFFUSION}.prepare_latents",
+                f"{_SD}.prepare_latents",
                 "latents = randn_tensor(",
                 "randn_tensor(shape, generator=generator, device=device, dtype=dtype)\n"
                 "        latents = randn_tensor(",
@@ -331,7 +319,7 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "one extra draw",
         "demo",
-        (Edit(f"{DEMO}.prepare_latents", "    noise = ", "    torch.randn(()); noise = "),),
+        (Edit(f"{_DEMO}.prepare_latents", "    noise = ", "    torch.randn(()); noise = "),),
         place="draw in prepare_latents",
         says="random draw 0 is new",
     ),
@@ -359,7 +347,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{WAN}.__call__",
+                f"{_WAN}.__call__",
                 "latents = latents / latents_std + latents_mean",
                 "latents = latents / latents_std",
             ),
@@ -370,13 +358,7 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "VAE scaling factor",
         "Stable Diffusion",
-        (
-            Edit(
-                f"{STABLE_DIFFUSION}.__call__",
-                "latents / self.vae.config.scaling_factor",
-                "latents / 0.13025",
-            ),
-        ),
+        (Edit(f"{_SD}.__call__", "latents / self.vae.config.scaling_factor", "latents / 0.13025"),),
         place=r"scheduler\.step.* -> vae\.decode",
         says="`z`",
     ),
@@ -402,14 +384,14 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "rounding against truncation",
         "demo",
-        (Edit(f"{DEMO}.decode", "(pixels * 255.0).round()", "(pixels * 255.0)"),),
+        (Edit(f"{_DEMO}.decode", "(pixels * 255.0).round()", "(pixels * 255.0)"),),
         place=_AFTER,
         says="decoder",
     ),
     Slip(
         "GELU tanh against erf",
         "Wan",
-        touch=setting(modules("transformer", r".*ffn\.net\.0"), "approximate", "none"),
+        touch=_set(_modules("transformer", r".*ffn\.net\.0"), "approximate", "none"),
         place=r"transformer\.blocks\.0\.ffn\.net\.0",
         says="approximate 'tanh' -> 'none'",
     ),
@@ -458,7 +440,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{WAN}.__call__",
+                f"{_WAN}.__call__",
                 "self.video_processor.postprocess_video(video, output_type=output_type)",
                 "self.video_processor.postprocess_video(video, output_type=output_type)[:, ::-1]",
             ),
@@ -469,7 +451,7 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "frames reversed",
         "demo",
-        (Edit(f"{DEMO}.decode", ".contiguous()", ".contiguous().flip(0)"),),
+        (Edit(f"{_DEMO}.decode", ".contiguous()", ".contiguous().flip(0)"),),
         place=_AFTER,
         says="decoder",
     ),
@@ -478,7 +460,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{WAN}.__call__",
+                f"{_WAN}.__call__",
                 "self.video_processor.postprocess_video(video, output_type=output_type)",
                 "self.video_processor.postprocess_video(video, output_type=output_type)[:, :-1]",
             ),
@@ -491,7 +473,7 @@ SLIPS: tuple[Slip, ...] = (
         "demo",
         (
             Edit(
-                f"{DEMO}.decode",
+                f"{_DEMO}.decode",
                 "frames = latents[0].transpose(0, 1)",
                 "frames = latents[0].transpose(0, 1)[:-1]",
             ),

@@ -230,6 +230,29 @@ def test_the_table_is_read_for_clips_and_for_tensors() -> None:
         parse_tolerances({"psnr": 60})  # type: ignore[dict-item]
 
 
+def test_limits_of_clips_and_of_tensors_may_stand_in_one_table() -> None:
+    """Each kind takes what only it knows; a unit that both know is a clip's; unknown keys stay errors."""
+    table: dict[str, Any] = {
+        "cpu-*": {"psnr": 60, "relative_l2": 1e-4, "max_abs": 3, "same_environment": True},
+        "mps-*": {"cosine": 1e-3, "tensors": {"max_abs": 0.1, "same_environment": True}},
+    }
+    assert parse_tolerances(table) == {"cpu-*": Tolerance(psnr=60.0, max_abs=3.0, same_environment=True)}
+    assert parse_tolerances(table, kind="tensors") == {
+        "cpu-*": Tolerance("tensors", relative_l2=1e-4, same_environment=True),
+        "mps-*": Tolerance("tensors", cosine=1e-3, max_abs=0.1, same_environment=True),
+    }
+    use = {"cuda-*": {"use": H100, "psnr": 60, "cosine": 1e-3}}
+    assert parse_fallbacks(use, kind="tensors")["cuda-*"].tolerance == Tolerance("tensors", cosine=1e-3)
+    for wrong, words in (
+        ({"psnr": 60, "cosin": 1e-3}, "unknown key 'cosin'"),
+        ({"cosine": 1e-3, "tensors": {"cosine": 1e-3}}, "cosine is given twice"),
+        ({"tensors": 3}, "is no table"),
+        ({"same_environment": True}, "no limit"),
+    ):
+        with pytest.raises(ToleranceError, match=words):
+            parse_tolerances({"cpu-*": wrong})
+
+
 def test_a_fallback_names_one_class_and_its_limits() -> None:
     """Declared per class here; without limits only identical passes."""
     table: dict[str, Any] = {"cuda-sm90-nvidia_h200-*": {"use": H100, "psnr": 60}, "mps-*": {"use": H100}}

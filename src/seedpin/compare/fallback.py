@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seedpin.compare.tolerance import Tolerance, choose_tolerance, parse_tolerance
+from seedpin.compare.tolerance import Tolerance, choose_tolerance, parse_kinds
 from seedpin.errors import ToleranceError
 
 WHERE = "tool.seedpin.fallback"
@@ -32,7 +32,7 @@ class Fallback:
 def parse_fallbacks(table: Mapping[str, Mapping[str, Any]], *, kind: str = "clip") -> dict[str, Fallback]:
     """All of ``[tool.seedpin.fallback]``: pattern of the class here -> fallback. Raises ToleranceError.
 
-    ``kind`` is "clip" or "tensors"; limits for tensors stand in a table ``tensors`` of their own.
+    ``kind`` is "clip" or "tensors"; limits are read as ``parse_kinds`` does.
     """
     found = {}
     for pattern, values in table.items():
@@ -44,12 +44,8 @@ def parse_fallbacks(table: Mapping[str, Mapping[str, Any]], *, kind: str = "clip
             )
         if use == pattern:
             raise ToleranceError(f"{place}: a class cannot fall back to itself", hint="name another class")
-        limits = {
-            "clip": {key: value for key, value in values.items() if key not in ("use", "tensors")},
-            "tensors": values.get("tensors") or {},
-        }
-        parsed = {part: parse_tolerance(limits[part], place, kind=part) for part in limits if limits[part]}
-        found[pattern] = Fallback(use, parsed.get(kind))
+        limits = {key: value for key, value in values.items() if key != "use"}
+        found[pattern] = Fallback(use, parse_kinds(limits, place).get(kind))
     return found
 
 

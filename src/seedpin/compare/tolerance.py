@@ -155,27 +155,50 @@ def parse_tolerances(
 ) -> dict[str, Tolerance]:
     """``[tool.seedpin.tolerance]`` as pattern -> tolerance; patterns without limits of ``kind`` are left out.
 
-    Limits for tensors stand in a table of their own, ``[tool.seedpin.tolerance."<pattern>".tensors]``. Both
-    kinds are read whatever ``kind`` is, so that a slip shows at the first check.
+    Each table is read as ``parse_kinds`` does, all kinds whatever ``kind`` is, so that a slip shows at once.
     """
     found: dict[str, Tolerance] = {}
     for pattern, limits in table.items():
-        place = f'[{where}."{pattern}"]'
         if not isinstance(limits, Mapping):
             raise ToleranceError(
                 f"[{where}]: {pattern!r} is no table", hint=f'limits stand under [{where}."<device class>"]'
             )
-        parts: dict[str, Any] = {
-            "clip": {key: value for key, value in limits.items() if key != "tensors"},
-            "tensors": limits.get("tensors"),
-        }
-        parsed = {
-            part: parse_tolerance(values, place if part == "clip" else f"{place[:-1]}.tensors]", kind=part)
-            for part, values in parts.items()
-            if values or (part == "clip" and parts["tensors"] is None)
-        }
+        parsed = parse_kinds(limits, f'[{where}."{pattern}"]')
+        if not parsed:
+            raise ToleranceError(
+                f'[{where}."{pattern}"]: no limit is declared',
+                hint=f"set one of {', '.join(dict.fromkeys(key for keys in KEYS.values() for key in keys))}",
+            )
         if kind in parsed:
             found[pattern] = parsed[kind]
+    return found
+
+
+def parse_kinds(limits: Mapping[str, Any], place: str) -> dict[str, Tolerance]:
+    """The tolerance of each kind that a table of the configuration has limits for.
+
+    Limits that only one kind knows may stand side by side. ``max_abs`` and ``mean_abs`` are a clip's, in its
+    own unit; those of tensors stand in a table ``tensors`` below, as may their other limits.
+    ``same_environment`` is for all, unless ``tensors`` has its own. Raises ToleranceError for unknown keys.
+    """
+    below = limits.get("tensors", {})
+    if not isinstance(below, Mapping):
+        raise ToleranceError(
+            f"{place}: tensors = {below!r} is no table", hint="such as tensors = {max_abs = 0.01}"
+        )
+    only_tensors = set(KEYS["tensors"]) - set(KEYS["clip"])
+    beside = {key: value for key, value in limits.items() if key in only_tensors}
+    twice = sorted(beside.keys() & below.keys())
+    if twice:
+        raise ToleranceError(f"{place}: {', '.join(twice)} is given twice", hint="leave it in one place")
+    shared = {key: value for key, value in limits.items() if key == "same_environment"}
+    clip = {key: value for key, value in limits.items() if key not in {*beside, *shared, "tensors"}}
+    found = {}
+    if clip:
+        found["clip"] = parse_tolerance({**shared, **clip}, place)
+    if beside or below:
+        inner = f"{place[:-1]}.tensors]" if below else place
+        found["tensors"] = parse_tolerance({**shared, **beside, **below}, inner, kind="tensors")
     return found
 
 

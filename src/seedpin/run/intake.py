@@ -15,8 +15,10 @@ from pathlib import Path, PurePosixPath
 
 from seedpin.errors import RunError
 from seedpin.run.ledger import GOLDEN, OBTAINED, Run, latest_results, runs
-from seedpin.run.result import SEVERITY, CheckResult
+from seedpin.run.result import SEVERITY, CheckResult, from_dict
+from seedpin.run.schema import wrong_fields
 from seedpin.run.zips import SAFE_PATH, extract_run
+from seedpin.untrusted import parse_json, read_plain
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _LARGEST_RESULTS = 1 << 28
@@ -145,41 +147,32 @@ def checked_results(run: Run) -> list[CheckResult]:
         raise RunError(f"{run.path} holds no results.jsonl", hint="name a run's folder, or run pytest")
     if path.stat().st_size > _LARGEST_RESULTS:
         raise RunError(f"{path} has {path.stat().st_size >> 20} MiB, far more than a run writes", hint=_FETCH)
+    _check_lines(path)
     results = latest_results(run)
     for result in results:
         _check_record(run, result)
     return results
 
 
+def _check_lines(path: Path) -> None:
+    """Every line is a record; only of the last one a crash may have left a part."""
+    lines = read_plain(path, _LARGEST_RESULTS).split(b"\n")[:-1]
+    for number, line in enumerate(lines, 1):
+        try:
+            result = from_dict(parse_json(line))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"line {number} of {path} is no record: {error}", hint=_FETCH) from error
+        where = f"a record in {path}, line {number},"
+        if not isinstance(result.verdict, str) or result.verdict not in SEVERITY:
+            raise RunError(f"{where} has the verdict {result.verdict!r}", hint=_FETCH)
+        wrong = wrong_fields(result)
+        if wrong:
+            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+            raise RunError(f"{where} has fields of another type: {', '.join(wrong[:5])}{more}", hint=_FETCH)
+
+
 def _check_record(run: Run, result: CheckResult) -> None:
     where = f"a record in {run.results_path}"
-    wrong = [
-        name
-        for name in ("test", "check", "kind", "verdict", "device_class", "golden", "message", "reason")
-        if not isinstance(getattr(result, name), str)
-    ]
-    optional = ("golden_digest", "obtained_digest", "manifest_digest", "obtained", "golden_copy", "written")
-    wrong += [name for name in optional if not isinstance(getattr(result, name), (str, type(None)))]
-    mappings = ("facts_golden", "facts_obtained", "environment")
-    wrong += [name for name in mappings if not isinstance(getattr(result, name), dict)]
-    wrong += [
-        name
-        for name in ("margins", "environment_changes")
-        if not all(isinstance(entry, dict) for entry in getattr(result, name))
-    ]
-    wrong += [
-        name
-        for name in ("reasons", "hints")
-        if not all(isinstance(text, str) for text in getattr(result, name))
-    ]
-    if not isinstance(result.metrics, (dict, type(None))):
-        wrong.append("metrics")
-    if not isinstance(result.measured, (int, type(None))):
-        wrong.append("measured")
-    if wrong:
-        raise RunError(f"{where} has fields of another type: {', '.join(wrong)}", hint=_FETCH)
-    if result.verdict not in SEVERITY:
-        raise RunError(f"{where} has the verdict {result.verdict!r}", hint=_FETCH)
     for name, folder, place in (
         ("obtained", run.path / OBTAINED, OBTAINED),
         ("golden_copy", run.path / GOLDEN, GOLDEN),

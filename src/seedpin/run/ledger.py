@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -11,8 +12,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seedpin.untrusted import parse_json, read_plain
+
 if TYPE_CHECKING:
     from seedpin.run.result import CheckResult
+
+_LARGEST_META = 1 << 26
+
+_LISTS = frozenset({"arguments", "claimed", "skipped", "partial_because"})
 
 OBTAINED = "obtained"
 GOLDEN = "golden"
@@ -92,10 +99,12 @@ class Run:
 
     def read_meta(self) -> dict[str, Any]:
         try:
-            data = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+            data = parse_json(read_plain(self.path / "run.json", _LARGEST_META))
         except (OSError, ValueError):
             return {}
-        return data if isinstance(data, dict) else {}
+        if not isinstance(data, dict):
+            return {}
+        return {key: value for key, value in data.items() if key not in _LISTS or _is_texts(value)}
 
     def write_result(self, result: CheckResult) -> None:
         """Appends one record; a crash later loses none before it."""
@@ -111,25 +120,30 @@ class Run:
 def read_results(path: Path) -> Iterator[CheckResult]:
     """The records of a file in order; what is none is left out."""
     from seedpin.run.result import from_dict
+    from seedpin.run.schema import wrong_fields
 
     for data in _lines(path):
         try:
-            yield from_dict(data)
+            result = from_dict(data)
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
+        if not wrong_fields(result):
+            yield result
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _lines(path: Path) -> Iterator[Any]:
     """The JSON values of a file with one on each line; what is no JSON is left out."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
+        lines = read_plain(path).split(b"\n")
+    except OSError:
         return
     for line in lines:
-        try:
-            yield json.loads(line)
-        except (ValueError, RecursionError):
-            continue
+        with contextlib.suppress(ValueError):
+            yield parse_json(line)
 
 
 def latest_results(run: Run) -> list[CheckResult]:

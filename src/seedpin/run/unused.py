@@ -164,6 +164,8 @@ def _judge(
         return False, ""
     if str(entry.manifest.updated.get("when", "")) > told.began:
         return False, "it is newer than the run"
+    if str(entry.manifest.updated.get("moved", "")) >= told.began:  # a move may follow within the second
+        return False, "it was moved since the run"
     if not (project / file).exists():
         if file in hidden:
             return False, f"{file} is hidden by a sparse checkout"

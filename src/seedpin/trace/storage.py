@@ -38,7 +38,7 @@ __all__ = ["VERSION", "from_bytes", "to_bytes"]
 VERSION = 2
 _MAGIC = b"SPTRACE\x00"
 _HEADER = struct.Struct("<8sHQ")
-_MAX_BYTES = 1 << 30  # Of a trace when unpacked: a hostile file shall not fill the memory.
+_MAX_BYTES = 1 << 28  # Of a trace when unpacked: a hostile file shall not fill the memory.
 
 
 _COLUMNS = ("kind", "name", "call", "depth", "stage", "step", "weights", "site", "extra", "in", "out")
@@ -150,9 +150,12 @@ def from_bytes(data: bytes) -> Trace:
         unpacker = zlib.decompressobj()
         raw = unpacker.decompress(body, _MAX_BYTES)
         if not unpacker.eof:
-            raise ValueError("too large or cut short")
+            raise ValueError("it unpacks to more than a trace holds, or is cut short")
         return _read(raw, version)
-    except (zlib.error, ValueError, KeyError, IndexError, TypeError, struct.error, AttributeError) as error:
+    except (
+        *(zlib.error, struct.error, ValueError, LookupError, TypeError, AttributeError),
+        *(OverflowError, RecursionError),
+    ) as error:
         raise TraceError(f"the trace is damaged: {error}.", hint=again) from error
 
 
@@ -163,13 +166,15 @@ def _read(raw: bytes, version: int) -> Trace:
 
     def column(count: int, dtype: str = "<u4") -> list[Any]:
         nonlocal position
+        if type(count) is not int or not 0 <= 4 * count <= len(raw) - position:
+            raise ValueError("a count is none, or larger than the trace")
         part = np.frombuffer(raw, np.uint8, 4 * count, position)
         position += 4 * count
         return cast(
             "list[Any]", np.ascontiguousarray(part.reshape(4, count).T).view(dtype).reshape(-1).tolist()
         )
 
-    strings: list[str] = head["strings"]
+    strings = _texts(head["strings"])
     shapes: list[list[Any]] = head["shapes"]
     columns = [column(head["records"]) for _ in _COLUMNS]
     if version == 1:
@@ -197,6 +202,9 @@ def _read(raw: bytes, version: int) -> Trace:
         position += digits // 2
         if len(digest) != digits:
             raise ValueError("hashes are cut short")
+        _texts([unread, dtype])
+        if not all(type(side) is int and side >= 0 for side in shape):
+            raise ValueError(f"shape {shape!r}")
         table.append(Fingerprint(digest, dtype, tuple(shape), sketch, unread))
     taken = 0
 
@@ -206,7 +214,7 @@ def _read(raw: bytes, version: int) -> Trace:
         taken += count
         return found
 
-    extras = [json.loads(strings[index]) for index in columns[_COLUMNS.index("extra")]]
+    extras = [_mapping(json.loads(strings[index])) for index in columns[_COLUMNS.index("extra")]]
     records = []
     for row, extra in zip(zip(*columns, strict=True), extras, strict=True):
         kind, name, call, depth, stage, step, weights, site, _, inputs, outputs, loop, unread, new = row
@@ -220,16 +228,43 @@ def _read(raw: bytes, version: int) -> Trace:
                 site=strings[site],
                 extra=extra,
                 loop=loop - 1 if loop else None,
-                unread=tuple(json.loads(strings[unread])) if unread else (),
+                unread=tuple(_texts(json.loads(strings[unread]))) if unread else (),
                 rewritten=tuple((name, text) for name, text in json.loads(strings[new])) if new else (),
             )
         )
-    if head["level"] not in get_args(Level):
-        raise ValueError(f"unknown level {head['level']!r}")
-    modules = tuple(ModuleInfo(name, cls, config) for name, cls, config in head["modules"])
+    level = cast("Level", _text(head["level"]))
+    if level not in get_args(Level):
+        raise ValueError(f"unknown level {level!r}")
+    modules = tuple(
+        ModuleInfo(_text(name), _text(cls), _mapping(config)) for name, cls, config in head["modules"]
+    )
+    _texts(list(head["weights"].values()))
     weights = {name: text for name, text in head["weights"].items() if text}
     unread_weights = {name: _NOT_READ for name in head["weights"] if name not in weights}
     return Trace(
-        *(head["level"], tuple(records), modules, weights, tuple(head["notes"]), head["meta"]),
-        unread=unread_weights | head.get("unread", {}),
+        level,
+        tuple(records),
+        modules,
+        weights,
+        tuple(_texts(head["notes"])),
+        _mapping(head["meta"]),
+        unread=unread_weights | _mapping(head.get("unread", {})),
     )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a text is none")
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ValueError("a list of texts is none")
+    return value
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("an object is none")
+    return value

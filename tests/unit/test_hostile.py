@@ -1,0 +1,338 @@
+"""Files from elsewhere, mutated in every place: an error with a slug, or what they say; never a traceback."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+import shutil
+import signal
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from seedpin.clip.webp import encode_webp
+from seedpin.environment.fingerprint import Environment
+from seedpin.errors import DamagedGoldenError, NewerFormatError, RunError, SeedpinError, TraceError
+from seedpin.goldens.content import verify_content
+from seedpin.goldens.inventory import verify_entry, walk_goldens
+from seedpin.goldens.manifest import from_json, to_json
+from seedpin.goldens.store import GoldenKey, load_clip, read_golden
+from seedpin.report.data import view_check, view_row, view_run
+from seedpin.report.github import summary, workflow_commands
+from seedpin.report.terminal import format_summary, format_tally
+from seedpin.run.intake import checked_results
+from seedpin.run.ledger import Run, decidable
+from seedpin.run.unused import whole_run
+from seedpin.trace.model import Fingerprint, ModuleInfo, Record, Trace, Value
+from seedpin.trace.storage import from_bytes, to_bytes
+from support.goldens import stage
+from support.report_runs import CPU, DIVERGENCE, RunFolder, moving_shapes, speckled
+
+KEY = GoldenKey("test_a.py::test_a", "video", "cpu-one")
+JUNK: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    1 << 62,
+    1e308,
+    "",
+    "x",
+    "\x1b[31m\n::error::",
+    [],
+    [1],
+    {},
+    {"a": 1},
+)
+RAW = ("NaN", "-Infinity", "1e999", '"\\ud800"', "1" + "0" * 30, "[" * 5000 + "]" * 5000)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value within ``value``."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, entry in inner:
+        yield from places(entry, (*path, key))
+
+
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """A copy of ``value`` with another value in one place; ``...`` leaves it out."""
+    if not path:
+        return new
+    result = copy.deepcopy(value)
+    inner = result
+    for key in path[:-1]:
+        inner = inner[key]
+    if new is ...:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = new
+    return result
+
+
+def mutations(value: Any) -> Iterator[str]:
+    """JSON texts of ``value`` with one place changed each."""
+    for path in places(value):
+        for junk in (*JUNK, *((...,) if path else ())):
+            yield json.dumps(replaced(value, path, junk))
+        for raw in RAW[len(str(path)) % 2 :: 2]:
+            yield json.dumps(replaced(value, path, "@@")).replace('"@@"', raw)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run with one check that has all that a record can hold."""
+    folder = RunFolder(tmp_path / ".seedpin")
+    clip = moving_shapes(3, 16, 24)
+    folder.add(
+        "t.py::test_a",
+        clip,
+        speckled(clip, 1, (2, 2, 6, 6)),
+        "changed",
+        device=CPU,
+        tolerance={"psnr": 80},
+        divergence=DIVERGENCE,
+        environment_changes=({"key": "torch", "golden": "2.6", "here": "2.7", "moves_bits": True},),
+        hints=("shifted",),
+    )
+    return folder.run
+
+
+def use(run: Run) -> None:
+    """All that is made of a run's records."""
+    results = checked_results(run)
+    decidable(run)
+    view_run(run.id, run.read_meta(), results)
+    for result in results:
+        view_check(view_row(0, result), result, run=run.id, run_path="x").as_dict()
+    format_summary(results)
+    format_tally(results)
+    summary(results, run_folder="x")
+    workflow_commands(results)
+    json.dumps([result.as_dict() for result in results], allow_nan=False).encode()
+
+
+def test_a_record_with_anything_anywhere_is_refused_or_shown(run: Run) -> None:
+    """Each field of a record in turn holds junk; what is not refused can be shown in every form."""
+    record = json.loads(run.results_path.read_text().splitlines()[0])
+    refused = 0
+    for text in islice(mutations(record), 0, None, 4):
+        run.results_path.write_text(f"{text}\n")
+        try:
+            use(run)
+        except RunError:
+            refused += 1
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__} of {text[:3000]}") from error
+    assert refused > 100
+
+
+def test_meta_with_anything_anywhere_is_read_or_left_out(run: Run) -> None:
+    """Each field of run.json in turn holds junk."""
+    meta = {**run.read_meta(), "complete": True, "claimed": ["x"], "skipped": ["y"], "partial_because": ["z"]}
+    for text in islice(mutations(meta), 0, None, 2):
+        (run.path / "run.json").write_text(text)
+        try:
+            use(run)
+            whole_run(run, "golden")
+        except SeedpinError:
+            pass
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__} of {text[:3000]}") from error
+
+
+def test_a_manifest_with_anything_anywhere_is_damaged_or_means_what_it_says(tmp_path: Path) -> None:
+    """Each field of a manifest in turn holds junk: no traceback, and no frames but those of its digests."""
+    path = stage(tmp_path, KEY, 50)
+    data = json.loads(path.read_text())
+    data |= {
+        "environment": {"moves_bits": {"torch": "2"}},
+        "accepted": [{"digest": "sha256:aa", "reason": "x"}],
+    }
+    data |= {"seed": 7, "level": "strict", "profile": "native", "tolerance": {"psnr": 60}}
+    damaged = 0
+    for text in islice(mutations(data), 0, None, 3):
+        path.write_text(text)
+        try:
+            golden = read_golden(path)
+            assert golden is not None
+            verify_content(golden)
+            Environment.from_dict(golden.manifest.environment)
+            golden.manifest.known_bad_digests()
+            from_json(to_json(golden.manifest).encode(), path)
+        except (DamagedGoldenError, NewerFormatError):
+            damaged += 1
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__} of {text[:3000]}") from error
+        for entry in walk_goldens(tmp_path).entries:
+            verify_entry(entry)
+    assert damaged > 60
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_frames_with_any_byte_changed_are_damaged_or_the_same(tmp_path: Path, frames: int) -> None:
+    """Flipped, cut and inserted bytes of a payload, its digests made right: damaged, or the very frames."""
+    path = stage(tmp_path, KEY, 50, frames=frames)
+    manifest = from_json(path.read_bytes(), path)
+    payload = path.parent / manifest.files["frames"].name
+    good = payload.read_bytes()
+    golden = read_golden(path)
+    assert golden is not None
+    choose = random.Random(0)
+    for _ in range(600):
+        data = bytearray(good)
+        for _ in range(choose.randint(1, 3)):
+            at = choose.randrange(len(data))
+            how = choose.randrange(4)
+            if how == 0:
+                data[at] ^= 1 << choose.randrange(8)
+            elif how == 1:
+                del data[at : at + choose.randint(1, 8)]
+            elif how == 2:
+                data[at:at] = choose.randbytes(4)
+            else:
+                data[at : at + 4] = b"\xff\xff\xff\x7f"
+            data = data or bytearray(b"x")
+        payload.write_bytes(bytes(data))
+        try:
+            load_clip(golden)
+        except DamagedGoldenError:
+            continue
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__} of {bytes(data)!r}") from error
+
+
+def test_a_trace_with_anything_in_its_head_is_refused_or_read() -> None:
+    """Junk in every place of a trace's head, and any byte changed with its digest made right."""
+    import struct
+    import zlib
+
+    from xxhash import xxh3_64_intdigest
+
+    seen = Fingerprint("00" * 16, "float32", (2, 3))
+    record = Record("module", "dit", 0, 0, "", 1, (("x", seen),), (("out", Value("1")),), "w", "a.py:1", {})
+    trace = Trace(
+        "stages", (record,), (ModuleInfo("dit", "DiT", {"a": "1"}),), {"dit": "w"}, ("note",), {"m": "1"}
+    )
+    data = to_bytes(trace)
+    header = struct.Struct("<8sHQ")
+    raw = zlib.decompress(data[header.size :])
+    (length,) = struct.unpack_from("<I", raw)
+    head, rest = json.loads(raw[4 : 4 + length]), raw[4 + length :]
+
+    def packed(body: bytes) -> bytes:
+        body = zlib.compress(body, 1)
+        magic, version, _ = header.unpack_from(data)
+        return header.pack(magic, version, xxh3_64_intdigest(body)) + body
+
+    def read(body: bytes) -> None:
+        try:
+            to_bytes(from_bytes(packed(body)))
+        except TraceError:
+            pass
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__} of {body[:2000]!r}") from error
+
+    assert from_bytes(packed(raw)) == trace
+    for text in islice(mutations(head), 0, None, 2):
+        blob = text.encode()
+        read(struct.pack("<I", len(blob)) + blob + rest)
+    choose = random.Random(0)
+    for _ in range(600):
+        changed = bytearray(raw)
+        for _ in range(choose.randint(1, 3)):
+            changed[choose.randrange(len(changed))] = choose.choice((0, 1, 255, choose.randrange(256)))
+        read(bytes(changed))
+
+
+def test_a_trace_that_unpacks_to_much_more_than_it_holds_is_refused() -> None:
+    """A small file cannot fill the memory."""
+    import struct
+    import zlib
+
+    from xxhash import xxh3_64_intdigest
+
+    body = zlib.compress(bytes(300 << 20), 9)
+    with pytest.raises(TraceError, match="unpacks to more"):
+        from_bytes(struct.pack("<8sHQ", b"SPTRACE\x00", 1, xxh3_64_intdigest(body)) + body)
+
+
+@pytest.fixture
+def alarm() -> Iterator[None]:
+    """An open of a pipe that nobody writes to would wait for ever."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise AssertionError("it waits for a pipe")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("alarm")
+@pytest.mark.parametrize("what", ["manifest", "payload"])
+def test_a_pipe_in_the_place_of_a_golden_is_damaged(tmp_path: Path, what: str) -> None:
+    """Pipes are never opened."""
+    path = stage(tmp_path, KEY, 50)
+    manifest = from_json(path.read_bytes(), path)
+    victim = path if what == "manifest" else path.parent / manifest.files["frames"].name
+    victim.unlink()
+    os.mkfifo(victim)
+    with pytest.raises(DamagedGoldenError, match="a pipe"):
+        read_golden(path)
+    assert [entry for entry in walk_goldens(tmp_path).entries if "a pipe" in verify_entry(entry)]
+
+
+@pytest.mark.usefixtures("alarm")
+@pytest.mark.parametrize("name", ["results.jsonl", "run.json", "decisions.jsonl"])
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_a_pipe_or_folder_in_the_place_of_a_record_is_told(run: Run, name: str, kind: str) -> None:
+    """Records that are no files are an error, or as if they were not there."""
+    path = run.path / name
+    path.unlink(missing_ok=True)
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    try:
+        use(run)
+        run.decisions()
+    except RunError:
+        assert name == "results.jsonl"
+
+
+def test_frames_larger_than_their_facts_take_no_memory(tmp_path: Path) -> None:
+    """Pictures of another size than the manifest tells are refused by their headers alone."""
+    import tracemalloc
+
+    import numpy as np
+
+    large = encode_webp(np.zeros((4096, 4096, 3), np.uint8))
+    assert len(large) < 5000
+    path = stage(tmp_path, KEY, 50, frames=1)
+    golden = read_golden(path)
+    assert golden is not None
+    golden.file("frames").write_bytes(large)
+    tracemalloc.start()
+    with pytest.raises(DamagedGoldenError, match="4096x4096"):
+        load_clip(golden)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_linked_folders_are_walked_where_pytest_reads_them(tmp_path: Path) -> None:
+    """A golden folder behind a link is verified; links in a circle end."""
+    real, root = tmp_path / "real", tmp_path / "golden"
+    path = stage(real, KEY, 50)
+    root.mkdir()
+    folder = KEY.stem.partition("/")[0]
+    (root / folder).symlink_to(real / folder)
+    (real / folder / "again").symlink_to(real)
+    found = walk_goldens(root)
+    assert f"{KEY.stem}.json" in {f"{entry.stem}.json" for entry in found.entries}
+    assert len(found.entries) < 10
+    shutil.rmtree(path.parent)
