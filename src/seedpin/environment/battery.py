@@ -153,7 +153,7 @@ def _conv2d(bench: Bench) -> Iterator[Any]:
 
 
 def _conv3d(bench: Bench) -> Iterator[Any]:
-    for inputs, outputs, frames, size, kernel in ((3, 8, 4, 8, 3), (16, 16, 4, 12, 3)):
+    for inputs, outputs, frames, size, kernel in ((3, 8, 4, 8, 3), (16, 12, 3, 12, 3)):
         weight = bench.x(outputs, inputs, kernel, kernel, kernel, salt=1, scale=2**-3)
         yield F.conv3d(bench.x(1, inputs, frames, size, size), weight, padding=kernel // 2)
 
