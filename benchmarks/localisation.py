@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from seedpin.trace.divergence import first_divergence
+from support.further_slips import FURTHER
 from support.slips import SLIPS, named_rightly, observe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +41,8 @@ def main() -> None:
     ]
     right: dict[str, bool] = {}
     caught_all = 0
-    for slip in SLIPS:
+    slips = (*SLIPS, *FURTHER)
+    for slip in slips:
         said = []
         for level in ("modules", "stages"):
             frames, golden = observe(slip, level, plant=False)
@@ -54,7 +56,7 @@ def main() -> None:
         cells = [slip.name, slip.pipeline, "yes" if caught else "no", *sentences, "yes" if good else "no"]
         rows.append(f"| {' | '.join(cells)} |")
     total = (
-        f"{len(right)} kinds in {len(SLIPS)} places: {caught_all} of {len(SLIPS)} caught, "
+        f"{len(right)} kinds in {len(slips)} places: {caught_all} of {len(slips)} caught, "
         f"{sum(right.values())} of {len(right)} kinds named rightly wherever they were planted.\n\n"
     )
     target = ROOT / "docs" / "localisation.md"

@@ -237,3 +237,43 @@ def test_rule_8_no_golden_is_born_of_attempts_that_differ(project: Project, plan
     result = retried(project, plan, "--update-golden")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert not project.golden_files()
+
+
+def test_rule_8_no_golden_is_born_after_a_crash_that_differed(project: Project) -> None:
+    """What an attempt obtained before its process crashed counts against a golden of another's."""
+    result = retried(project, ["b crash", "a"], "--update-golden", workers=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED, result.stdout.str()
+    assert not project.golden_files()
+
+
+EXTREME = """
+import numpy as np
+import pytest
+
+VALUES = {{
+    "large": np.array([1e200, 2e200]) * {factor},
+    "integers": np.array([2**53 + {more}, 5]),
+}}
+
+
+@pytest.mark.seed(7)
+@pytest.mark.golden({limit})
+@pytest.mark.parametrize("name", VALUES)
+def test_ball(name, seeded_model, golden_tensors):
+    golden_tensors.check(seeded_model(lambda: VALUES[name])())
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "failed"),
+    [("relative_l2=0.1", 1), ("cosine=1e-9", 0), ("max_abs=0.5", 2), ("relative_l2=0", 2)],
+)
+def test_extreme_numbers_neither_pass_nor_end_the_session(project: Project, limit: str, failed: int) -> None:
+    """Numbers near 1e200 and integers beyond 2**53 are measured, and their records are kept."""
+    (project.root / "test_ball.py").unlink()
+    project.write({"test_large.py": EXTREME.format(factor=1, more=0, limit=limit)})
+    project.mint()
+    project.write({"test_large.py": EXTREME.format(factor=3, more=1, limit=limit)})
+    result = project.pytest()
+    result.assert_outcomes(passed=2 - failed, failed=failed)
+    assert len(records(project)) == 2

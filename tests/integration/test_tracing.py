@@ -141,7 +141,8 @@ def test_a_model_that_does_not_repeat_gets_no_golden(net: Project, slip: str, sa
 def test_a_declared_tolerance_lets_a_model_that_does_not_repeat_have_a_golden(net: Project) -> None:
     """Whoever declares a tolerance has said that bits may move."""
     net.write({"test_net.py": TEST.replace("fps=8", "fps=8, tolerance={'psnr': 20}")})
-    net.pytest("--update-golden", "-W", "ignore", env={"SLIP": "entropy"}).assert_outcomes(passed=1)
+    result = net.pytest("--update-golden", "-W", "ignore", env={"SLIP": "entropy"}, fresh=True)
+    result.assert_outcomes(passed=1)
     assert net.golden_files()
 
 

@@ -12,9 +12,12 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from seedpin.trace.divergence import first_divergence
+from seedpin.trace.model import Level
+from seedpin.trace.nonfinite import first_nonfinite
 from seedpin.trace.recorder import record
+from support.further_slips import FURTHER
 from support.pipelines import PIPELINES, build, generate
-from support.slips import SLIPS, Slip, named_rightly, observe
+from support.slips import SLIPS, STABLE_DIFFUSION, Edit, Slip, named_rightly, observe
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +32,7 @@ def _one_thread() -> Iterator[None]:
 def test_there_are_seventeen_kinds() -> None:
     """Every kind of slip that the project promises to name is planted at least once."""
     assert len({slip.name for slip in SLIPS}) == 17
+    assert len({slip.name for slip in FURTHER}) == 8
 
 
 @pytest.mark.parametrize("slip", SLIPS, ids=lambda slip: f"{slip.name} {slip.pipeline}".replace(" ", "-"))
@@ -39,6 +43,40 @@ def test_slip_is_caught_and_named(slip: Slip) -> None:
     assert frames.shape != slipped.shape or not np.array_equal(frames, slipped)
     divergence = first_divergence(golden, here)
     assert named_rightly(slip, divergence), divergence
+
+
+@pytest.mark.parametrize("level", ["stages", "modules"])
+@pytest.mark.parametrize("slip", FURTHER, ids=lambda slip: f"{slip.name} {slip.pipeline}".replace(" ", "-"))
+def test_further_slips_are_named_at_both_levels(slip: Slip, level: Level) -> None:
+    """What other projects did wrong is named with its place and in the right words, at each level."""
+    frames, golden = observe(slip, level, plant=False)
+    slipped, here = observe(slip, level, plant=True)
+    assert frames.shape != slipped.shape or not np.array_equal(frames, slipped)
+    divergence = first_divergence(golden, here)
+    assert named_rightly(slip, divergence), divergence
+
+
+def test_two_levels_are_compared_at_the_coarser() -> None:
+    """A run at modules against a golden at stages names the stage, and says at which level."""
+    slip = next(slip for slip in SLIPS if (slip.name, slip.pipeline) == ("epsilon of a norm", "Wan"))
+    _, golden = observe(slip, "stages", plant=False)
+    _, here = observe(slip, "modules", plant=True)
+    assert first_divergence(golden, observe(slip, "modules", plant=False)[1]) is None
+    divergence = first_divergence(golden, here)
+    assert divergence is not None
+    assert divergence.place == "transformer"
+    assert "eps 1e-06 -> 0.001" in divergence.sentence
+    assert "compared at level stages" in divergence.sentence
+
+
+def test_a_nan_is_placed() -> None:
+    """A NaN from code between the last step and the decoder is told there, and what was not looked at."""
+    edit = Edit(f"{STABLE_DIFFUSION}.__call__", "latents / self.vae.config.scaling_factor", "latents * 0 / 0")
+    _, trace = observe(Slip("NaN", "Stable Diffusion", (edit,)), "stages", plant=True)
+    place = first_nonfinite(trace)
+    assert place is not None
+    assert place.place == "vae.decode"
+    assert "scheduler.step 2 was finite (its input `z` was not looked at)" in place.sentence
 
 
 @pytest.mark.parametrize("name", PIPELINES)

@@ -186,12 +186,34 @@ def _demo_frames(pipeline: Any) -> Frames:
     return np.asarray(pipeline("red ball", num_frames=8, steps=3))
 
 
+def _demo_with_its_own_generator(pipeline: Any) -> Frames:
+    own = torch.Generator().manual_seed(9)
+    return np.asarray(pipeline("red ball", num_frames=8, steps=3, generator=own))
+
+
+def _demo_twice(pipeline: Any) -> Frames:
+    clips = [pipeline(label, num_frames=4, steps=3) for label in ("red ball", "blue square")]
+    return np.concatenate([np.asarray(clip) for clip in clips])
+
+
+def _stable_diffusion_with_its_own_generator(pipeline: Any) -> Frames:
+    own = torch.Generator().manual_seed(9)
+    out = pipeline("a red ball", height=32, width=32, num_inference_steps=3, output_type="pil", generator=own)
+    return np.asarray(out.images[0])[None]
+
+
 PIPELINES: dict[str, tuple[Callable[[], Any], Callable[[Any], Frames]]] = {
     "Wan": (wan, wan_frames),
     "Wan bf16": (lambda: wan(torch.bfloat16), wan_frames),
     "Stable Diffusion": (lambda: _stable_diffusion(False), _stable_diffusion_frames),
     "Stable Diffusion img2img": (lambda: _stable_diffusion(True), _image_to_image_frames),
     "demo": (demo, _demo_frames),
+    "Stable Diffusion, generator": (
+        lambda: _stable_diffusion(False),
+        _stable_diffusion_with_its_own_generator,
+    ),
+    "demo, generator": (demo, _demo_with_its_own_generator),
+    "demo, two loops": (demo, _demo_twice),
     "demo bf16": (lambda: demo(torch.bfloat16), _demo_frames),
 }
 

@@ -21,7 +21,19 @@ from seedpin.trace.model import Level, Trace
 from seedpin.trace.recorder import record
 from support.pipelines import Frames, build, generate
 
-__all__ = ["SLIPS", "Slip", "named_rightly", "observe", "planted"]
+__all__ = [
+    "DEMO",
+    "SLIPS",
+    "STABLE_DIFFUSION",
+    "WAN",
+    "Edit",
+    "Slip",
+    "modules",
+    "named_rightly",
+    "observe",
+    "planted",
+    "setting",
+]
 
 
 @dataclass(frozen=True)
@@ -101,7 +113,7 @@ def planted(slip: Slip, pipeline: Any) -> Iterator[None]:
         yield
 
 
-def _set(find: Callable[[Any], list[Any]], name: str, value: Any) -> Callable[[Any], Callable[[], None]]:
+def setting(find: Callable[[Any], list[Any]], name: str, value: Any) -> Callable[[Any], Callable[[], None]]:
     """Set an attribute of some objects of the pipeline."""
 
     def touch(pipeline: Any) -> Callable[[], None]:
@@ -120,7 +132,7 @@ def _set(find: Callable[[Any], list[Any]], name: str, value: Any) -> Callable[[A
     return touch
 
 
-def _modules(attribute: str, pattern: str) -> Callable[[Any], list[Any]]:
+def modules(attribute: str, pattern: str) -> Callable[[Any], list[Any]]:
     return lambda pipeline: [
         module for name, module in getattr(pipeline, attribute).named_modules() if re.fullmatch(pattern, name)
     ]
@@ -139,14 +151,14 @@ def _shift(pipeline: Any) -> Callable[[], None]:
     return undo
 
 
-_WAN = "diffusers.pipelines.wan.pipeline_wan.WanPipeline"
+WAN = "diffusers.pipelines.wan.pipeline_wan.WanPipeline"
 _WAN_MODEL = "diffusers.models.transformers.transformer_wan"
 _WAN_VAE = "diffusers.models.autoencoders.autoencoder_kl_wan.AutoencoderKLWan"
 _EULER = "diffusers.schedulers.scheduling_flow_match_euler_discrete.FlowMatchEulerDiscreteScheduler"
-_SD = "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion.StableDiffusionPipeline"
+STABLE_DIFFUSION = "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion.StableDiffusionPipeline"
 _I2I = "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img.StableDiffusionImg2ImgPipeline"
 _DDIM = "diffusers.schedulers.scheduling_ddim.DDIMScheduler"
-_DEMO = "seedpin.demo.pipeline.DemoPipeline"
+DEMO = "seedpin.demo.pipeline.DemoPipeline"
 _DEMO_MODEL = "seedpin.demo.model"
 
 _BEFORE_STEP = r".*(transformer|unet|denoiser).* -> scheduler\.step"
@@ -191,7 +203,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{_WAN}.__call__",
+                f"{WAN}.__call__",
                 "noise_uncond + current_guidance_scale * (noise_pred - noise_uncond)",
                 "noise_pred + current_guidance_scale * (noise_uncond - noise_pred)",
             ),
@@ -204,7 +216,7 @@ SLIPS: tuple[Slip, ...] = (
         "Stable Diffusion",
         (
             Edit(
-                f"{_SD}.__call__",
+                f"{STABLE_DIFFUSION}.__call__",
                 "noise_pred_uncond, noise_pred_text = noise_pred.chunk(2)",
                 "noise_pred_text, noise_pred_uncond = noise_pred.chunk(2)",
             ),
@@ -215,7 +227,7 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "guidance halves swapped",
         "demo",
-        (Edit(f"{_DEMO}.guided_velocity", "asked, null =", "null, asked ="),),
+        (Edit(f"{DEMO}.guided_velocity", "asked, null =", "null, asked ="),),
         place=_BEFORE_STEP,
         says="model_output",
     ),
@@ -224,7 +236,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{_WAN}.__call__",
+                f"{WAN}.__call__",
                 "noise_pred = noise_uncond + current_guidance_scale * (noise_pred - noise_uncond)",
                 "pass",
             ),
@@ -235,7 +247,7 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "guidance not applied",
         "demo",
-        (Edit(f"{_DEMO}.guided_velocity", "return null + guidance * (asked - null)", "return asked"),),
+        (Edit(f"{DEMO}.guided_velocity", "return null + guidance * (asked - null)", "return asked"),),
         place=_BEFORE_STEP,
         says="guidance",
     ),
@@ -267,14 +279,14 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "epsilon of a norm",
         "Wan",
-        touch=_set(_modules("transformer", r".*norm_q"), "eps", 1e-3),
+        touch=setting(modules("transformer", r".*norm_q"), "eps", 1e-3),
         place=r"transformer\.blocks\.0\.attn1\.norm_q",
         says="eps 1e-06 -> 0.001",
     ),
     Slip(
         "epsilon of a norm",
         "Stable Diffusion",
-        touch=_set(_modules("unet", r".*conv_norm_out"), "eps", 1e-3),
+        touch=setting(modules("unet", r".*conv_norm_out"), "eps", 1e-3),
         place=r"unet\.conv_norm_out",
         says="eps 1e-05 -> 0.001",
     ),
@@ -283,7 +295,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{_WAN}._get_t5_prompt_embeds",
+                f"{WAN}._get_t5_prompt_embeds",
                 ", mask.to(model_device)",
                 "",
             ),
@@ -296,7 +308,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{_WAN}.prepare_latents", "latents = randn_tensor(", "torch.rand(1); latents = randn_tensor("
+                f"{WAN}.prepare_latents", "latents = randn_tensor(", "torch.rand(1); latents = randn_tensor("
             ),
         ),
         place="draw in prepare_latents",
@@ -307,7 +319,7 @@ SLIPS: tuple[Slip, ...] = (
         "Stable Diffusion",
         (
             Edit(
-                f"{_SD}.prepare_latents",
+                f"{STABLE_DIFFUSION}.prepare_latents",
                 "latents = randn_tensor(",
                 "randn_tensor(shape, generator=generator, device=device, dtype=dtype)\n"
                 "        latents = randn_tensor(",
@@ -319,7 +331,7 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "one extra draw",
         "demo",
-        (Edit(f"{_DEMO}.prepare_latents", "    noise = ", "    torch.randn(()); noise = "),),
+        (Edit(f"{DEMO}.prepare_latents", "    noise = ", "    torch.randn(()); noise = "),),
         place="draw in prepare_latents",
         says="random draw 0 is new",
     ),
@@ -347,7 +359,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{_WAN}.__call__",
+                f"{WAN}.__call__",
                 "latents = latents / latents_std + latents_mean",
                 "latents = latents / latents_std",
             ),
@@ -358,7 +370,13 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "VAE scaling factor",
         "Stable Diffusion",
-        (Edit(f"{_SD}.__call__", "latents / self.vae.config.scaling_factor", "latents / 0.13025"),),
+        (
+            Edit(
+                f"{STABLE_DIFFUSION}.__call__",
+                "latents / self.vae.config.scaling_factor",
+                "latents / 0.13025",
+            ),
+        ),
         place=r"scheduler\.step.* -> vae\.decode",
         says="`z`",
     ),
@@ -384,14 +402,14 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "rounding against truncation",
         "demo",
-        (Edit(f"{_DEMO}.decode", "(pixels * 255.0).round()", "(pixels * 255.0)"),),
+        (Edit(f"{DEMO}.decode", "(pixels * 255.0).round()", "(pixels * 255.0)"),),
         place=_AFTER,
         says="decoder",
     ),
     Slip(
         "GELU tanh against erf",
         "Wan",
-        touch=_set(_modules("transformer", r".*ffn\.net\.0"), "approximate", "none"),
+        touch=setting(modules("transformer", r".*ffn\.net\.0"), "approximate", "none"),
         place=r"transformer\.blocks\.0\.ffn\.net\.0",
         says="approximate 'tanh' -> 'none'",
     ),
@@ -440,7 +458,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{_WAN}.__call__",
+                f"{WAN}.__call__",
                 "self.video_processor.postprocess_video(video, output_type=output_type)",
                 "self.video_processor.postprocess_video(video, output_type=output_type)[:, ::-1]",
             ),
@@ -451,7 +469,7 @@ SLIPS: tuple[Slip, ...] = (
     Slip(
         "frames reversed",
         "demo",
-        (Edit(f"{_DEMO}.decode", ".contiguous()", ".contiguous().flip(0)"),),
+        (Edit(f"{DEMO}.decode", ".contiguous()", ".contiguous().flip(0)"),),
         place=_AFTER,
         says="decoder",
     ),
@@ -460,7 +478,7 @@ SLIPS: tuple[Slip, ...] = (
         "Wan",
         (
             Edit(
-                f"{_WAN}.__call__",
+                f"{WAN}.__call__",
                 "self.video_processor.postprocess_video(video, output_type=output_type)",
                 "self.video_processor.postprocess_video(video, output_type=output_type)[:, :-1]",
             ),
@@ -473,7 +491,7 @@ SLIPS: tuple[Slip, ...] = (
         "demo",
         (
             Edit(
-                f"{_DEMO}.decode",
+                f"{DEMO}.decode",
                 "frames = latents[0].transpose(0, 1)",
                 "frames = latents[0].transpose(0, 1)[:-1]",
             ),

@@ -87,6 +87,45 @@ def test_rule_10_restored_in_whatever_order_pins_and_holes_end(seed: int) -> Non
     assert everything() == before
 
 
+def _suspended(block: Block[Any]) -> Generator[None, None, None]:
+    with block:
+        if current_pin() is not None:
+            spoil()
+        yield
+        if current_pin() is not None:
+            draw()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_rule_10_restored_in_whatever_order_generators_end(seed: int) -> None:
+    """The same of pins and holes in suspended generators that end, are closed, fail, or are dropped."""
+    before = settled()
+    chance = random.Random(seed)
+    active: list[Generator[None, None, None]] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PinOrderWarning)
+        for _ in range(14):
+            if not active or chance.random() < 0.6:
+                active.append(_suspended(unpinned() if chance.random() < 0.3 else pin(chance.randrange(2))))
+                next(active[-1])
+            else:
+                _end_somehow(active.pop(chance.randrange(len(active))), chance)
+        while active:
+            _end_somehow(active.pop(chance.randrange(len(active))), chance)
+    assert everything() == before
+
+
+def _end_somehow(running: Generator[None, None, None], chance: random.Random) -> None:
+    with contextlib.suppress(PinError, ZeroDivisionError):
+        how = chance.choice(["run", "close", "throw", "drop"])
+        if how == "run":
+            next(running, None)
+        elif how == "close":
+            running.close()
+        elif how == "throw":
+            running.throw(ZeroDivisionError())
+
+
 def test_pin_that_ends_early_leaves_the_later_one_in_force() -> None:
     """Of two overlapping blocks the later one goes on undisturbed; a warning names both."""
     before = settled()
@@ -124,6 +163,28 @@ def test_suspended_generator_loses_its_pin_when_the_pin_around_it_ends() -> None
         next(frames)
     assert everything() == before
     frames.close()
+    assert everything() == before
+
+
+def test_suspended_coroutine_loses_its_pin_when_the_pin_around_it_ends() -> None:
+    """An ``async with`` that is left open in a coroutine is noticed as a generator's pin is."""
+    before = settled()
+
+    @contextlib.asynccontextmanager
+    async def pinned() -> AsyncIterator[None]:
+        with pin(2):
+            yield
+
+    async def draws() -> None:
+        async with pinned():
+            await asyncio.sleep(0)
+
+    running = draws()
+    with pytest.warns(PinOrderWarning, match=r"pin\(2, level='strict'\) at .* is suspended"), pin(1):
+        running.send(None)
+    assert everything() == before
+    with pytest.raises(PinError, match="ran on unpinned"):
+        running.send(None)
     assert everything() == before
 
 
@@ -180,6 +241,22 @@ def test_hole_that_outlives_its_pin_changes_nothing_any_more() -> None:
     with pytest.warns(PinOrderWarning, match="ended before unpinned"):
         outer.__exit__(None, None, None)
     hole.__exit__(None, None, None)
+    assert everything() == drawn
+
+
+def test_what_a_hole_drew_is_kept_when_it_ends_before_a_pin_inside_of_it() -> None:
+    """The outer streams go on where the hole left them, in whatever order hole and inner pin end."""
+    outer, hole, inner = pin(1), unpinned(), pin(2)
+    outer.__enter__()
+    hole.__enter__()
+    draw()
+    drawn = everything()
+    inner.__enter__()
+    draw()
+    with pytest.warns(PinOrderWarning, match=r"^unpinned\(\) at .* ended before pin\(2"):
+        hole.__exit__(None, None, None)
+    inner.__exit__(None, None, None)
+    outer.__exit__(None, None, None)
     assert everything() == drawn
 
 
@@ -385,8 +462,22 @@ def _holed() -> None:
         pass
 
 
+def _overlapping() -> None:
+    first, second = pin(7), pin(8, level="warn")
+    first.__enter__()
+    try:
+        second.__enter__()
+    except KeyboardInterrupt:
+        first.__exit__(None, None, None)
+        raise
+    try:
+        first.__exit__(None, None, None)
+    finally:
+        second.__exit__(None, None, None)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # interrupted finalizers
-@pytest.mark.parametrize("block", [_pinned, _warned, _holed])
+@pytest.mark.parametrize("block", [_pinned, _warned, _holed, _overlapping])
 def test_rule_10_restored_after_a_signal_at_any_place_of_enter_and_leave(block: Callable[[], None]) -> None:
     """Wherever KeyboardInterrupt comes in the middle of a pin's or a hole's begin or end, all is restored."""
     before = settled()

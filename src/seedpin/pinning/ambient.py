@@ -44,7 +44,7 @@ def write_default_device(value: DefaultDevice) -> None:
     now = read_default_device().mode
     modes = list(_OVERRIDES._get_current_function_mode_stack())
     if now is not None and now in modes:
-        modes[modes.index(now)] = now.prev_mode
+        modes[modes.index(now)] = getattr(now, "prev_mode", None)
     if value.mode is not None and value.mode not in modes:
         modes.insert(0, value.mode)
     try:

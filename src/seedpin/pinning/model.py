@@ -9,7 +9,7 @@ import sys
 import traceback
 import types
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,13 +43,26 @@ class PinInfo:
 
 @dataclass(slots=True)
 class PinnedCall:
-    """One call of a seeded model: the method's name, what was called with what, and the result once known."""
+    """One call of a seeded model: its pin, the method's name, what was called with what, and the result
+    once known.
+    """
 
+    pin: PinInfo
     name: str
     method: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     result: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """What one call is made with. ``around``, ``after``: as ``SeededModel.around_call``, ``after_call``."""
+
+    pin: PinInfo
+    around: tuple[Callable[[SeededModel, PinnedCall], AbstractContextManager[Any]], ...] = ()
+    after: tuple[Callable[[SeededModel, PinnedCall], None], ...] = ()
+    audit_policy: AuditPolicy = field(default_factory=AuditPolicy)
 
 
 class SeededModel:
@@ -66,14 +79,20 @@ class SeededModel:
       pin, and gives a list. None and coroutines are a ModelError.
 
     ``around_call`` is a list of functions ``(seeded_model, pinned_call) -> context manager``, entered inside
-    of the pin around each call; at its exit ``pinned_call.result`` is set. Under strict each call is audited
-    by ``audit_policy`` for randomness that no pin can hold; ``entropy_findings`` are the last call's.
-    ``devices_used`` holds the devices of all parameters and buffers, and the CUDA devices on which a
-    call allocated memory.
+    of the pin around each call; at its exit ``pinned_call.result`` is set. ``after_call`` is a list of
+    functions ``(seeded_model, pinned_call) -> None``, called after the pin has ended and generators have
+    their states back, and still within whatever surrounds the call. ``settings_for_call``, where it is set,
+    is asked at each call for its settings, in place of this object's own: so one model serves several tests.
+
+    Under strict each call is audited by ``audit_policy`` for randomness that no pin can hold;
+    ``entropy_findings`` are the last call's. ``devices_used`` holds the devices of all parameters and
+    buffers, and the CUDA devices on which a call allocated memory.
     """
 
     __wrapped__: Any
     around_call: list[Callable[[SeededModel, PinnedCall], AbstractContextManager[Any]]]
+    after_call: list[Callable[[SeededModel, PinnedCall], None]]
+    settings_for_call: Callable[[SeededModel], CallSettings] | None
     audit_policy: AuditPolicy
     entropy_findings: tuple[EntropyFinding, ...]
     pin_info: PinInfo
@@ -95,6 +114,8 @@ class SeededModel:
         own = {
             "__wrapped__": model,
             "around_call": [],
+            "after_call": [],
+            "settings_for_call": None,
             "audit_policy": AuditPolicy(),
             "entropy_findings": (),
             "pin_info": info,
@@ -159,7 +180,17 @@ class SeededModel:
         return self if result is self.__wrapped__ else result
 
     def _seedpin_run(self, name: str, method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        info = self.pin_info
+        if self.settings_for_call is not None:
+            settings = self.settings_for_call(self)
+        else:
+            around, after = tuple(self.around_call), tuple(self.after_call)
+            settings = CallSettings(self.pin_info, around, after, self.audit_policy)
+        return self._seedpin_call(settings, name, method, args, kwargs)
+
+    def _seedpin_call(
+        self, settings: CallSettings, name: str, method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        info = settings.pin
         if info.level == "strict":
             switches.refuse_autotune(self._seedpin_compiled())
         passed = [value for value in _one_level_down(args, kwargs) if is_generator(value)]
@@ -169,15 +200,15 @@ class SeededModel:
             stack.enter_context(pin(info.seed, level=info.level, profile=self._seedpin_profile))
             if passed:
                 warn_about_twins(args, kwargs, info.seed)
-            call = PinnedCall(name, method, args, kwargs)
-            for around in self.around_call:
+            call = PinnedCall(info, name, method, args, kwargs)
+            for around in settings.around:
                 stack.enter_context(around(self, call))
             if info.level == "strict":
                 own = any(isinstance(g, torch.Generator) and g is not torch.default_generator for g in passed)
                 found: list[list[EntropyFinding]] = []
                 # Before the audit, so that it runs after it: some findings are known only at its end.
                 stack.callback(lambda: object.__setattr__(self, "entropy_findings", tuple(*found)))
-                found.append(stack.enter_context(audit(self.audit_policy, generator_passed=own)))
+                found.append(stack.enter_context(audit(settings.audit_policy, generator_passed=own)))
             result = method(*args, **kwargs)
             if isinstance(result, _LAZY_RESULTS):
                 result = list(result)
@@ -187,6 +218,8 @@ class SeededModel:
             torch.device("cuda", index) for index, count in after.items() if count > before.get(index, 0)
         )
         _refuse_nothing(result, f"the model's {name}" if name != "__call__" else "the model")
+        for done in settings.after:
+            done(self, call)
         return self if result is self.__wrapped__ else result
 
     def _seedpin_compiled(self) -> Iterable[Any]:
@@ -194,6 +227,28 @@ class SeededModel:
         if switches.DYNAMO not in sys.modules:
             return ()
         return [self.__wrapped__, *self.modules_found().values()]
+
+
+def call_again(
+    model: SeededModel,
+    call: PinnedCall,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    seed: int | None = None,
+    around: Callable[[SeededModel, PinnedCall], AbstractContextManager[Any]],
+) -> None:
+    """Makes ``call`` once more, with these arguments, under the same pin (``seed``: with another seed).
+
+    Of the hooks only ``around`` is entered; ``entropy_findings`` stay those of the call before.
+    """
+    info = call.pin if seed is None else replace(call.pin, seed=seed)
+    method = model.__wrapped__ if call.name == "__call__" else getattr(model.__wrapped__, call.name)
+    findings = model.entropy_findings
+    try:
+        model._seedpin_call(CallSettings(info, (around,)), call.name, method, args, kwargs)
+    finally:
+        model.entropy_findings = findings
 
 
 def seeded_model(

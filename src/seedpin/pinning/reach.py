@@ -112,7 +112,7 @@ def _only_atoms(values: Any) -> bool:
 @contextmanager
 def generators_kept(generators: list[Any]) -> Iterator[None]:
     """Give every generator back the state that it has now, at the end of the block."""
-    states = [(generator, _state_of(generator)) for generator in generators]
+    states = [(generator, state_of(generator)) for generator in generators]
     try:
         yield
     finally:
@@ -120,7 +120,7 @@ def generators_kept(generators: list[Any]) -> Iterator[None]:
             _put_state(generator, state)
 
 
-def _state_of(generator: Any) -> Any:
+def state_of(generator: Any) -> Any:
     if isinstance(generator, np.random.Generator):
         return generator.bit_generator.state
     if isinstance(generator, np.random.RandomState):

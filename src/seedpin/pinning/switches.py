@@ -198,15 +198,17 @@ def restore(values: Mapping[str, Any], *, other_thread: bool = False) -> list[st
     With ``other_thread``, what each thread has for itself is left alone: it is not what was read.
     """
 
-    def put_back(switch: Switch) -> None:
-        # Writing is not always free (the compiler drops caches), reading always is.
-        if switch.read() != values[switch.name]:
-            switch.write(values[switch.name])
+    def differs(switch: Switch) -> bool:
+        try:
+            return bool(switch.read() != values[switch.name])
+        except Exception:
+            return True
 
+    # Writing is not always free (the compiler drops caches), reading always is.
     return run_all(
-        (f"switch {switch.name}", partial(put_back, switch))
+        (f"switch {switch.name}", partial(switch.write, values[switch.name]))
         for switch in available()
-        if switch.name in values and not (other_thread and switch.of_thread)
+        if switch.name in values and not (other_thread and switch.of_thread) and differs(switch)
     )
 
 

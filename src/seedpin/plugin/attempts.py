@@ -45,7 +45,7 @@ class Attempts:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(result.as_dict(), allow_nan=False) + "\n")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._session.not_kept = str(error)
 
     @pytest.hookimpl(tryfirst=True)

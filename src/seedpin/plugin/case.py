@@ -20,7 +20,7 @@ from seedpin.errors import (
 )
 from seedpin.goldens.store import Golden, digest_or_none
 from seedpin.plugin.circumstances import with_measurements
-from seedpin.plugin.evidence import divergence, instability, neighbours, other_draws, renamed
+from seedpin.plugin.evidence import divergence, doubt, neighbours, other_draws, renamed
 from seedpin.plugin.exhibit import Exhibit
 from seedpin.plugin.state import EARLIER
 from seedpin.refs.against import Against
@@ -107,13 +107,14 @@ class Case(Exhibit):
             decision = self._versus(against, decision)
         write = self._may_write(decision, broken)
         update = self.desk.update
+        what_to_do = ""
         if write and not update.collect:
             self._refuse_suspicious()
         if write and (update.thorough or not update.collect):
-            unsteady = instability(self, self.declared or self._class_tolerance())
-            if unsteady is not None:
+            doubted = doubt(self, self.declared or self._class_tolerance(), decision)
+            if doubted is not None:
                 write = False
-                decision = dataclasses.replace(unstable(), reasons=unsteady.reasons())
+                decision, what_to_do = doubted.decision, doubted.hint
         parted = None
         if golden is not None and decision.verdict is not Verdict.IDENTICAL:
             parted = divergence(self, golden)
@@ -136,10 +137,11 @@ class Case(Exhibit):
                 self.hold_against(golden, decision)
             return result
         result = self.keep(golden, decision, result)
-        hint = broken.hint if broken is not None else ""
+        hint = what_to_do or (broken.hint if broken is not None else "")
         found = renamed(self) if decision.verdict is Verdict.MISSING and against is None else None
         if found is not None:
-            sentence, hint = found
+            sentence, command = found
+            hint = what_to_do or command
             result = dataclasses.replace(result, reasons=(*result.reasons, sentence))
         if against is not None and decision.verdict is not Verdict.UNSTABLE:
             hint = against.next_step(decision.verdict, shlex.quote(self.key.test))
@@ -170,9 +172,9 @@ class Case(Exhibit):
     def _versus(self, against: Against, decision: Decision) -> Decision:
         """The decision in terms of another revision, once it is sure that here repeats."""
         if decision.verdict in (Verdict.CHANGED, Verdict.ENVIRONMENT_CHANGED):
-            unsteady = instability(self, self.declared or self._class_tolerance())
-            if unsteady is not None:
-                return dataclasses.replace(unstable(), reasons=unsteady.reasons())
+            doubted = doubt(self, self.declared or self._class_tolerance(), decision)
+            if doubted is not None and doubted.decision.verdict is Verdict.UNSTABLE:
+                return doubted.decision
         return against.reworded(decision, self.desk.request.node, self.key.check)
 
     def _measure(self, golden: Golden) -> tuple[Any, tuple[str, ...]]:

@@ -82,8 +82,9 @@ def _under_the_pin_again(seed: int, level: str) -> contextlib.AbstractContextMan
 
 
 def _pin_of_the_last_call(state: ItemState) -> PinInfo | None:
-    called = [call.model for call in state.calls if call.model is not None] or state.models
-    return called[-1].pin_info if called else None
+    pins = [call.pin for call in state.calls if call.pin is not None]
+    pins = pins or [model.pin_info for model in state.models]
+    return pins[-1] if pins else None
 
 
 def _pin_of_this_test(state: ItemState) -> Pin | None:

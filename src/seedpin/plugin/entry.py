@@ -15,11 +15,17 @@ import pytest
 from seedpin.config import OPTIONS, Config, load_config, suggest
 from seedpin.errors import ConfigError, SeedpinError, UpdateRefusedError
 from seedpin.pinning.profiles import apply_profile
-from seedpin.plugin.fixtures import golden_image, golden_tensors, golden_video, seeded_model
+from seedpin.plugin.fixtures import (
+    golden_image,
+    golden_tensors,
+    golden_video,
+    seeded_model,
+    seeded_model_factory,
+)
 from seedpin.plugin.leftover import LeftoverPins
 from seedpin.plugin.state import CONFIG, RUN_VARIABLE, UPDATE, VARIABLES, Update
 
-__all__ = ["golden_image", "golden_tensors", "golden_video", "seeded_model"]
+__all__ = ["golden_image", "golden_tensors", "golden_video", "seeded_model", "seeded_model_factory"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -137,10 +143,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[CONFIG] = settings
     except SeedpinError as error:
         raise pytest.UsageError(str(error)) from error
+    from seedpin.plugin.running import Running
     from seedpin.plugin.selected import register as register_selected
     from seedpin.plugin.session import SeedpinSession
 
     register_selected(config)
+    config.pluginmanager.register(Running(config), "seedpin-running")
     session = SeedpinSession(config)
     config.pluginmanager.register(session, "seedpin-session")
     config.pluginmanager.register(LeftoverPins(), "seedpin-leftover-pins")

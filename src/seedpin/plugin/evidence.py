@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from seedpin.compare.tolerance import Tolerance
+from seedpin.compare.verdict import Decision, unstable
 from seedpin.errors import TraceError
 from seedpin.goldens.move import find_moved
 from seedpin.goldens.names import move_command
 from seedpin.goldens.store import Golden
 from seedpin.plugin.calls import Call, draws_of, trace_of
 from seedpin.plugin.exhibit import Exhibit
-from seedpin.plugin.fresh import BATCH
 from seedpin.plugin.subject import Subject
 from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.model import Trace
 from seedpin.trace.nonfinite import first_nonfinite
-from seedpin.trace.probe import Instability, probe_call
 from seedpin.trace.storage import from_bytes
 from seedpin.trace.structure import moved_draws
 
 
-def instability(exhibit: Exhibit, declared: Tolerance | None) -> Instability | None:
-    """What keeps the calls behind this check from repeating; not asked where a tolerance is declared."""
-    thorough = exhibit.desk.update.thorough
-    lenient = exhibit.desk.settings.probe != "twice" or (declared is not None and declared.same_environment)
-    if lenient and not thorough:
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why it is not known that the calls behind a check repeat. ``decision`` says so; ``hint`` what to do."""
+
+    decision: Decision
+    hint: str = ""
+
+
+def doubt(exhibit: Exhibit, declared: Tolerance | None, decision: Decision) -> Doubt | None:
+    """What repeating the calls behind this check has shown against it; nothing where a tolerance is declared.
+
+    A call that gave other values makes it unstable; one that could not be repeated leaves the verdict.
+    """
+    if declared is not None and declared.same_environment and not exhibit.desk.update.thorough:
         return None
-    another = ((exhibit.here.seed or 0) + 1) % 2**32 if thorough else None
     for call in exhibit.calls:
-        if call.repeat is None or id(call) in exhibit.desk.state.probed:
-            continue
-        found = probe_call(call.outcome(), call.repeat, another_seed=another, entropy=call.entropy)
-        if found is not None:
-            return found
-        exhibit.desk.state.probed.add(id(call))
+        found = call.repetition
+        if found is not None and found.unsteady is not None:
+            return Doubt(replace(unstable(), reasons=found.unsteady.reasons()))
+    for call in exhibit.calls:
+        if call.repetition is not None and call.repetition.cannot:
+            said = f"It is not known whether this repeats: {call.repetition.cannot}."
+            return Doubt(replace(decision, reasons=(*decision.reasons, said)), _IN_A_FRESH_PROCESS)
     return None
+
+
+_IN_A_FRESH_PROCESS = "let a fresh process tell: pytest --update-golden --golden-probe=fresh"
 
 
 def neighbours(exhibit: Exhibit) -> tuple[str, ...]:
     """What a batch of two does to the first item, where ``seedpin probe --batch`` asks."""
-    argument = os.environ.get(BATCH)
-    if not exhibit.desk.update.thorough or not argument:
-        return ()
-    found = []
-    for call in exhibit.calls:
-        if call.repeat is not None:
-            same = call.repeat(None, None, **{argument: 2}).first == call.first
-            word = "the same" if same else "other"
-            found.append(f"{call.name} with {argument}=2 gives its first item {word} bits.")
-    return tuple(found)
+    return tuple(call.repetition.batch for call in exhibit.calls if call.repetition and call.repetition.batch)
 
 
 def divergence(exhibit: Exhibit, golden: Golden) -> Divergence | None:

@@ -121,7 +121,7 @@ class Exhibit:
         if probe == "twice":
             if tolerance is not None and tolerance.same_environment:
                 return {"probe": "off", "why": "a tolerance is declared for the golden's own environment"}
-            calls = sum(call.repeated for call in self.calls)
+            calls = sum(call.repetition is not None for call in self.calls)
             return {"probe": "twice", "why": f"{calls} call(s) were repeated in the process that made them"}
         return WAITS
 
@@ -147,7 +147,7 @@ class Exhibit:
         staged = StagedGolden(path, self.key, result.manifest_digest, force or self.desk.update.mode == "all")
         lenient = tolerance is not None and tolerance.same_environment
         limits = tolerance.limits() if tolerance is not None and lenient else None
-        noticed = tuple(dict.fromkeys(text for call in self.calls for text in call.entropy()))
+        noticed = tuple(dict.fromkeys(text for call in self.calls for text in call.noticed))
         self.desk.state.staged.append(Waiting(staged, limits, noticed))
         return dataclasses.replace(
             result, written="staged", obtained=path.relative_to(self.desk.run.path).as_posix()

@@ -7,24 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seedpin.plugin.state import AGAINST, CONFIG, ITEM, UPDATE
+from seedpin.plugin.state import CONFIG, ITEM
 
 if TYPE_CHECKING:
     from seedpin.pinning.model import SeededModel
     from seedpin.plugin.gate import ClipGate, TensorGate
-
-
-def _pin_of(request: pytest.FixtureRequest) -> tuple[int, str]:
-    """Seed and level of a test: its ``seed`` marker, else the configuration."""
-    config = request.config.stash[CONFIG]
-    marker = request.node.get_closest_marker("seed")
-    if marker is None:
-        return config.seed, config.level
-    if len(marker.args) != 1 or marker.kwargs.keys() - {"level"}:
-        raise pytest.UsageError(
-            f"{request.node.nodeid}: write @pytest.mark.seed(1234) or @pytest.mark.seed(1234, level='warn')"
-        )
-    return marker.args[0], marker.kwargs.get("level", config.level)
 
 
 @pytest.fixture
@@ -36,12 +23,11 @@ def seeded_model(request: pytest.FixtureRequest) -> Callable[..., SeededModel]:
     """
     from seedpin.pinning.audit import AuditPolicy
     from seedpin.pinning.model import seeded_model as wrap_model
-    from seedpin.plugin.calls import watch
+    from seedpin.plugin.running import pin_of, watch
 
-    default_seed, default_level = _pin_of(request)
-    state = request.node.stash[ITEM]
     settings = request.config.stash[CONFIG]
-    update = request.config.stash[UPDATE]
+    default_seed, default_level = pin_of(request.node, settings)
+    state = request.node.stash[ITEM]
 
     def wrap(
         x: Any, *, seed: int | None = None, level: str | None = None, methods: Iterable[str] = ()
@@ -52,11 +38,40 @@ def seeded_model(request: pytest.FixtureRequest) -> Callable[..., SeededModel]:
             level=default_level if level is None else level,
             methods=tuple(methods),
         )
-        probed = (update.mode is not None or AGAINST in request.config.stash) and settings.probe == "twice"
-        repeatable = update.thorough or (probed and not update.collect)
-        model.around_call.append(watch(state.calls, level=settings.trace, repeatable=repeatable))
+        watching = watch(request.config, state.calls)
+        model.around_call.append(watching.around)
+        model.after_call.append(watching.after)
         model.audit_policy = AuditPolicy(settings.audit, settings.audit_allow)
         state.models.append(model)
+        return model
+
+    return wrap
+
+
+@pytest.fixture(scope="session")
+def seeded_model_factory(request: pytest.FixtureRequest) -> Callable[..., SeededModel]:
+    """Makes models that many tests share, in fixtures of any scope: built once, pinned as each test says.
+
+    ``seeded_model_factory(x, seed=None, level=None, methods=())``: as ``seeded_model``, but the model is
+    built under the configuration's seed, and each of its calls takes seed, level, trace and probe of the test
+    that makes it. ``seed`` and ``level``, where given, hold for the building and for every call.
+    """
+    from seedpin.pinning.model import seeded_model as wrap_model
+    from seedpin.plugin.running import share
+
+    config = request.config
+    settings = config.stash[CONFIG]
+
+    def wrap(
+        x: Any, *, seed: int | None = None, level: str | None = None, methods: Iterable[str] = ()
+    ) -> SeededModel:
+        model = wrap_model(
+            x,
+            seed=settings.seed if seed is None else seed,
+            level=settings.level if level is None else level,
+            methods=tuple(methods),
+        )
+        share(model, config, seed, level)
         return model
 
     return wrap

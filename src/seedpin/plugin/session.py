@@ -238,7 +238,7 @@ class SeedpinSession:
             if len(self.results) == 1:
                 self._begin_run()
             self.run.write_result(result)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a number that JSON cannot hold must not end the session
             self.not_kept = str(error)
 
     def _begin_run(self) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seedpin.pinning.model import SeededModel
     from seedpin.pinning.pin import Pin
     from seedpin.plugin.calls import Call
+    from seedpin.plugin.running import Running
     from seedpin.refs.against import Against
     from seedpin.run.ledger import Run
     from seedpin.run.result import CheckResult
@@ -76,7 +77,6 @@ class ItemState:
     pin_before: Pin | None = None
     calls: list[Call] = field(default_factory=list)
     window: tuple[int, int] = (0, 0)
-    probed: set[int] = field(default_factory=set)
     told: int = 0
     sent: int = 0
     keep: Callable[[CheckResult], None] | None = None
@@ -107,6 +107,7 @@ VARIABLES: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 UPDATE: pytest.StashKey[Update] = pytest.StashKey()
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 ITEM: pytest.StashKey[ItemState] = pytest.StashKey()
+RUNNING: pytest.StashKey[Running] = pytest.StashKey()
 AGAINST: pytest.StashKey[Against] = pytest.StashKey()
 REFUSED: pytest.StashKey[SeedpinError] = pytest.StashKey()
 EARLIER: pytest.StashKey[dict[str, list[CheckResult]]] = pytest.StashKey()

@@ -55,6 +55,13 @@ def label(record: Record) -> str:
         return record.extra.get("of", "frames")
     if record.kind == "mark":
         return f"mark {record.name!r}" + (f" ({record.call})" if record.call else "")
+    if (
+        record.kind == "scheduler"
+        and record.loop
+        and record.step is not None
+        and record.name.endswith(".step")
+    ):
+        return f"{record.name} {record.step} of loop {record.loop}"
     if record.kind == "scheduler":
         return f"{record.name} {record.call}" if record.name.endswith(".step") or record.call else record.name
     name = f"{record.name} call {record.call}" if record.call else record.name

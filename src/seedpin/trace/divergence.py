@@ -76,8 +76,8 @@ def _blame(soft: list[tuple[Event, Divergence]], event: Event, found: Divergence
             record = earlier.here or earlier.golden
             if record is not None and not unseen(record):
                 return candidate
-            if found.kind == "draw":
-                return candidate
+            if found.kind == "draw" and _same_generator(event):
+                return candidate  # It is why the draw started from another state.
     if found.kind in ("glue", "argument", "clip") or event.phase == "out":
         for earlier, candidate in reversed(soft):
             around = earlier.golden
@@ -95,6 +95,12 @@ def _blame(soft: list[tuple[Event, Divergence]], event: Event, found: Divergence
             ):
                 return candidate
     return found
+
+
+def _same_generator(event: Event) -> bool:
+    if event.golden is None or event.here is None:
+        return True
+    return event.golden.extra.get("generator") == event.here.extra.get("generator")
 
 
 def _is_within(event: Event, around: Record) -> bool:

@@ -1,0 +1,173 @@
+"""A call made again right after it, within whatever surrounds it: whether it repeats in this process."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from seedpin.pinning.model import PinnedCall, SeededModel, call_again
+from seedpin.plugin.values import UnreadableError, digest_of
+from seedpin.trace.model import Level, Trace
+from seedpin.trace.probe import Instability, probe_call
+from seedpin.trace.recorder import Recorder
+
+_HASHED_WHOLE = 1 << 28  # bytes of all parameters up to which their content is compared, not their versions
+Recording = Callable[[SeededModel, "str | None"], AbstractContextManager["Recorder | None"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run of a call gave: a digest over all values of its result, and its trace."""
+
+    digest: str
+    trace: Trace | None
+    first: str = ""
+    """Digest of the result's first item, where it holds several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """What repeating a call showed. ``unsteady``: it gave other values. ``cannot``: why it could not be
+    repeated in this process, which says nothing about whether it repeats. ``batch``: what a larger batch
+    gave.
+    """
+
+    unsteady: Instability | None = None
+    cannot: str = ""
+    batch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What is kept of a call before it is made: copies of its arguments, digests of the model's weights."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    weights: Mapping[str, object]
+    problem: str = ""
+
+
+def before(model: SeededModel, call: PinnedCall) -> Before:
+    """Copies what ``call`` is given. What cannot be copied is no error: the call is then not repeated."""
+    try:
+        return Before(_copied(call.args), _copied(call.kwargs), _weights(model))
+    except Exception as error:
+        return Before((), {}, {}, f"what `{call.name}` was given cannot be copied: {error}")
+
+
+def repeat(
+    model: SeededModel,
+    call: PinnedCall,
+    kept: Before,
+    recording: Recording,
+    trace: Trace | None,
+    *,
+    thorough: bool = False,
+    batch: str = "",
+) -> Repetition:
+    """Makes ``call`` again and compares. ``thorough``: also after a call with another seed. ``batch``: the
+    argument to set to two, to see whether that moves the first item.
+
+    Nothing that goes wrong in a repetition is the user's error: it is told in ``cannot``.
+    """
+    if kept.problem:
+        return Repetition(cannot=kept.problem)
+    now = _weights(model)
+    changed = [name for name, value in now.items() if name in kept.weights and kept.weights[name] != value]
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        return Repetition(
+            cannot=f"`{call.name}` changed the model's own weights or buffers ({changed[0]}{more}), "
+            "so that another call starts from other ones"
+        )
+
+    def run(seed: int | None, level: Level | None, /, **more: Any) -> Outcome:
+        found: list[Outcome] = []
+
+        @contextmanager
+        def around(called: SeededModel, again: PinnedCall) -> Iterator[None]:
+            with recording(called, level) as recorder:
+                yield
+            seen = None if recorder is None else recorder.trace()
+            found.append(Outcome(digest_of(again.result), seen, digest_of(first_item(again.result))))
+
+        call_again(model, call, _copied(kept.args), _copied(kept.kwargs) | more, seed=seed, around=around)
+        return found[-1]
+
+    try:
+        first = Outcome(digest_of(call.result), trace, digest_of(first_item(call.result)))
+        another = (call.pin.seed + 1) % 2**32 if thorough else None
+        noticed = tuple(map(str, model.entropy_findings))
+        unsteady = probe_call(first, run, another_seed=another, entropy=lambda: noticed)
+        if unsteady is not None or not batch:
+            return Repetition(unsteady)
+        word = "the same" if run(None, None, **{batch: 2}).first == first.first else "other"
+        return Repetition(batch=f"{call.name} with {batch}=2 gives its first item {word} bits.")
+    except UnreadableError as error:
+        return Repetition(cannot=f"what `{call.name}` gave cannot be read: it holds {error}")
+    except Exception as error:
+        return Repetition(cannot=f"`{call.name}`, made again, raised {type(error).__name__}: {error}")
+
+
+def first_item(result: Any) -> Any:
+    """The first clip or image of a batch: of ``.frames``, ``.images``, or of the result itself."""
+    for name in ("frames", "images"):
+        if hasattr(result, name):
+            result = getattr(result, name)
+            break
+    try:
+        return result[0]
+    except (TypeError, IndexError, KeyError):
+        return result
+
+
+def _weights(model: SeededModel) -> dict[str, object]:
+    """What tells whether parameters and buffers change: their content; of large parameters their version.
+
+    Buffers that a first call makes (tables of positions) are not among those of before, and so no change.
+    """
+    found: dict[str, object] = {}
+    modules = model.modules_found().items()
+    total = sum(
+        tensor.numel() * tensor.element_size()
+        for _, module in modules
+        for tensor in module._parameters.values()
+        if tensor is not None
+    )
+    for path, module in modules:
+        for whole, held in ((total <= _HASHED_WHOLE, module._parameters), (True, module._buffers)):
+            for key, tensor in held.items():
+                if tensor is not None:
+                    found[f"{path}.{key}" if path else key] = _identity(tensor, whole)
+    return found
+
+
+def _identity(tensor: torch.Tensor, whole: bool) -> object:
+    if whole:
+        try:
+            return digest_of(tensor)
+        except UnreadableError:
+            pass
+    version = -1 if tensor.is_inference() else tensor._version
+    return id(tensor), version, tuple(tensor.shape)
+
+
+def _copied(value: Any) -> Any:
+    """Arguments with their tensors and arrays copied: a model may write into what it is given."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) in (list, tuple):
+        return type(value)(_copied(item) for item in value)
+    if type(value) is dict:
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, Mapping):
+        return copy.copy(value)
+    return value
