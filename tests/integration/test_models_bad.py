@@ -133,6 +133,33 @@ def test_a_model_on_an_absent_device_is_told_as_the_factory_s_failure(project: P
     assert project.golden_files() == before
 
 
+ON_CUDA = """
+import numpy as np
+import torch
+
+
+class OnCuda:
+    device = torch.device("cuda:0")
+
+    def __array__(self, dtype=None, copy=None):
+        return np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
+
+
+def test_ball(golden_video, golden_tensors, seeded_model):
+    golden_{check}
+"""
+
+
+@without_cuda
+@pytest.mark.parametrize("check", ["tensors.check({'a': OnCuda()})", "video.check([OnCuda(), OnCuda()])"])
+def test_the_class_of_a_golden_is_that_of_the_clip_s_device(project: Project, check: str) -> None:
+    """What lies on CUDA is never compared with, or kept as, a golden of the CPU, whatever was pinned."""
+    project.write({"test_ball.py": ON_CUDA.replace("{check}", check)})
+    result = project.pytest("-W", "ignore")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *DeviceUnavailableError: CUDA was asked for*"])
+
+
 @without_cuda
 def test_goldens_of_an_absent_device_are_not_written(project: Project) -> None:
     """An update for a CUDA class where there is no CUDA is refused; a comparison with that class is not."""

@@ -19,6 +19,7 @@ from seedpin.config import DEFAULT_SEED
 from seedpin.errors import ModelError, SeedpinError
 from seedpin.pinning import switches
 from seedpin.pinning.audit import AuditPolicy, EntropyFinding, audit
+from seedpin.pinning.devices import DeviceWatch
 from seedpin.pinning.pin import check_level, check_seed, current_pin, pin
 from seedpin.pinning.profiles import active_profile
 from seedpin.pinning.reach import generators_below, generators_kept, is_generator, modules_below
@@ -86,7 +87,7 @@ class SeededModel:
 
     Under strict each call is audited by ``audit_policy`` for randomness that no pin can hold;
     ``entropy_findings`` are the last call's. ``devices_used`` holds the devices of all parameters and
-    buffers, and the CUDA devices on which a call allocated memory.
+    buffers, and the CUDA and XPU devices on which a call allocated memory.
     """
 
     __wrapped__: Any
@@ -194,7 +195,8 @@ class SeededModel:
         if info.level == "strict":
             switches.refuse_autotune(self._seedpin_compiled())
         passed = [value for value in _one_level_down(args, kwargs) if is_generator(value)]
-        before = _cuda_allocations()
+        watch = DeviceWatch()
+        watch.begin()
         with ExitStack() as stack:
             stack.enter_context(generators_kept(_unique([*self._seedpin_generators, *passed])))
             stack.enter_context(pin(info.seed, level=info.level, profile=self._seedpin_profile))
@@ -213,10 +215,7 @@ class SeededModel:
             if isinstance(result, _LAZY_RESULTS):
                 result = list(result)
             call.result = result
-        after = _cuda_allocations()
-        self._seedpin_devices.update(
-            torch.device("cuda", index) for index, count in after.items() if count > before.get(index, 0)
-        )
+        self._seedpin_devices.update(map(torch.device, watch.used()))
         _refuse_nothing(result, f"the model's {name}" if name != "__call__" else "the model")
         for done in settings.after:
             done(self, call)
@@ -385,14 +384,3 @@ def _one_level_down(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterable[A
 
 def _unique(values: list[Any]) -> list[Any]:
     return list({id(value): value for value in values}.values())
-
-
-def _cuda_allocations() -> dict[int, int]:
-    """How many blocks each CUDA device has handed out so far; empty where CUDA is not in use."""
-    cuda: Any = torch.cuda
-    if not cuda.is_initialized():
-        return {}
-    return {
-        index: int(torch.cuda.memory_stats(index).get("allocation.all.allocated", 0))
-        for index in range(torch.cuda.device_count())
-    }

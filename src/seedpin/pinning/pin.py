@@ -20,6 +20,7 @@ from seedpin.config import DEFAULT_SEED
 from seedpin.config import LEVELS as LEVELS
 from seedpin.errors import ConfigError, DeferredBodyError, DeviceUnavailableError, PinError, SeedError
 from seedpin.pinning import nondeterminism, sources, stack, switches
+from seedpin.pinning.devices import DeviceWatch
 from seedpin.pinning.origin import find_origin
 from seedpin.pinning.profiles import active_profile, verify_profile
 from seedpin.pinning.stack import current_pin as current_pin
@@ -43,11 +44,17 @@ class Pin:
     level: str
     profile: str
     _found: list[nondeterminism.NondeterministicOp] = field(default_factory=list, repr=False)
+    _devices: DeviceWatch = field(default_factory=DeviceWatch, repr=False, compare=False)
 
     @property
     def warnings(self) -> tuple[nondeterminism.NondeterministicOp, ...]:
         """What ran without a deterministic implementation so far; filled at level ``warn`` only."""
         return tuple(self._found)
+
+    @property
+    def devices_used(self) -> frozenset[str]:
+        """The CUDA and XPU devices on which the block allocated memory so far, as ``cuda:0``."""
+        return frozenset(self._devices.used())
 
     def derive(self, name: str) -> int:
         """A seed of its own for ``name``, 0 <= seed < 2**32.
@@ -248,6 +255,19 @@ class PinBlock(Block[Pin]):
         assert frame is not None
         assert frame.pin is not None
         return frame.pin
+
+    def __enter__(self) -> Pin:
+        held = super().__enter__()
+        held._devices.begin()
+        return held
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: types.TracebackType | None
+    ) -> Literal[False] | None:
+        frame = self._open[-1]
+        if frame is not None and frame.pin is not None:
+            frame.pin._devices.end()
+        return super().__exit__(kind, error, tb)
 
     def _after(self, frame: stack.Frame, error: BaseException | None) -> None:
         if self._level == "strict" and isinstance(error, RuntimeError):

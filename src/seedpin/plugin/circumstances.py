@@ -43,7 +43,11 @@ def find_circumstances(
     late to be in force, SeedpinError as ``device_class`` does.
     """
     update = request.config.stash[UPDATE]
-    held = _pin_of_the_last_call(state) or current_pin() or _pin_of_this_test(state)
+    pinned = _pin_of_this_test(state)
+    if pinned is not None:
+        # Kept, because the pin under which this check looks at settings is the last one from now on.
+        state.devices |= pinned.devices_used
+    held = _pin_of_the_last_call(state) or current_pin() or pinned
     if held is None:
         warnings.warn(
             f"{request.node.nodeid} checks a clip, but nothing was pinned; "
@@ -106,7 +110,7 @@ def _device(
                     hint="run the update on a machine with that device",
                 ) from None
         return named
-    used = {str(device) for model in state.models for device in model.devices_used} | devices
+    used = {str(device) for model in state.models for device in model.devices_used} | devices | state.devices
     accelerators = {device for device in used if not device.startswith(("cpu", "meta"))}
     classes = {found.name: found for found in (device_class(name, profile) for name in accelerators)}
     if len(classes) > 1:

@@ -75,6 +75,7 @@ class ItemState:
     ran: bool = False
     claimed: set[str] = field(default_factory=set)
     pin_before: Pin | None = None
+    devices: set[str] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
     window: tuple[int, int] = (0, 0)
     told: int = 0

@@ -1,0 +1,50 @@
+"""On which accelerators code ran: those whose allocator handed out memory meanwhile.
+
+Frames that come back on the CPU do not tell where they were computed, and a model need not be a module.
+MPS counts no allocations, so that what runs there is known from tensors and modules only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+
+def allocations() -> dict[str, int]:
+    """How many blocks each CUDA and XPU device has handed out so far; nothing of what was not started."""
+    found = {}
+    for kind in ("cuda", "xpu"):
+        backend: Any = getattr(torch, kind, None)
+        if backend is None or not backend.is_initialized():
+            continue
+        for index in range(backend.device_count()):
+            counted = backend.memory_stats(index).get("allocation.all.allocated", 0)
+            found[f"{kind}:{index}"] = int(counted)
+    return found
+
+
+def used_since(before: Mapping[str, int]) -> set[str]:
+    """The devices that have handed out memory since ``before`` was counted, as ``cuda:0``."""
+    return {name for name, count in allocations().items() if count > before.get(name, 0)}
+
+
+class DeviceWatch:
+    """The devices that one block used; ``used`` may be asked for during the block and after it."""
+
+    __slots__ = ("_before", "_found")
+
+    def __init__(self) -> None:
+        self._before: dict[str, int] | None = None
+        self._found: set[str] = set()
+
+    def begin(self) -> None:
+        self._before = allocations()
+
+    def end(self) -> None:
+        self._found = self.used()
+        self._before = None
+
+    def used(self) -> set[str]:
+        return self._found | (set() if self._before is None else used_since(self._before))

@@ -1,0 +1,114 @@
+"""The device class of a golden: from all that the pinned code used, and from where its clip lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import seedpin
+from seedpin.config import Config
+from seedpin.environment.device import DeviceClass
+from seedpin.environment.fingerprint import Environment
+from seedpin.errors import UsageError
+from seedpin.pinning.pin import last_pin
+from seedpin.plugin import circumstances
+from seedpin.plugin.calls import Call, trace_of
+from seedpin.plugin.circumstances import find_circumstances
+from seedpin.plugin.state import UPDATE, ItemState, Update
+from seedpin.plugin.subject import ClipSubject, TensorSubject
+from seedpin.trace.recorder import record
+
+SETTINGS = Config(root=Path())
+
+
+class OnDevice:
+    """Stands for an array on an accelerator."""
+
+    def __init__(self, name: str, values: Any) -> None:
+        self.device = torch.device(name)
+        self.values = np.asarray(values)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.values if dtype is None else self.values.astype(dtype)
+
+
+@pytest.fixture
+def request_(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A request of a test that compares; classes are named after devices, environments hold nothing."""
+
+    def named(device: Any, profile: Any = None) -> DeviceClass:
+        kind = str(device).partition(":")[0]
+        return DeviceClass(kind, f"{kind}-one{str(device).partition(':')[2].replace('0', '')}")
+
+    monkeypatch.setattr(circumstances, "device_class", named)
+    monkeypatch.setattr(circumstances, "capture_environment", lambda *args, **kwargs: Environment())
+    monkeypatch.setattr(circumstances, "verify_profile", lambda profile: None)
+    stash = pytest.Stash()
+    stash[UPDATE] = Update(None, "")
+    return SimpleNamespace(config=SimpleNamespace(stash=stash), node=SimpleNamespace(nodeid="t.py::t"))
+
+
+def name_of(request: Any, state: ItemState, devices: frozenset[str] = frozenset()) -> str:
+    return find_circumstances(request, state, SETTINGS, devices).device.name
+
+
+def test_a_bare_pin_s_devices_decide(request_: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames that come back on the CPU belong to the class of the device that the pin's block used, also at a
+    second check; another test's pin does not count."""
+    used: dict[str, int] = {}
+    monkeypatch.setattr("seedpin.pinning.devices.allocations", lambda: dict(used))
+    before = last_pin()
+    with seedpin.pin(1, level="seeds"):
+        used["cuda:0"] = 1
+    state = ItemState(pin_before=before)
+    assert name_of(request_, state) == "cuda-one"
+    assert name_of(request_, state) == "cuda-one"
+    assert name_of(request_, ItemState(pin_before=last_pin(), calls=[Call("f", None, _info())])) == "cpu-one"
+
+
+def _info() -> Any:
+    return seedpin.seeded_model(lambda: 1, seed=3, level="seeds").pin_info
+
+
+def test_the_clip_s_device_decides(request_: Any) -> None:
+    """What lies on an accelerator belongs to its class though no model and no pin used one."""
+    state = ItemState(calls=[Call("f", None, _info())])
+    frames = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
+    here = TensorSubject({"a": np.ones(2), "b": OnDevice("cuda:0", np.ones(2))})
+    assert here.devices == {"cuda:0"}
+    assert name_of(request_, state, here.devices) == "cuda-one"
+    assert name_of(request_, state, TensorSubject(np.ones(2)).devices) == "cpu-one"
+    clip = ClipSubject([OnDevice("cuda:0", frame) for frame in frames], single_image=False)
+    assert clip.devices == {"cuda:0"}
+    with pytest.raises(UsageError, match="devices of several classes: cuda-one, cuda-one1"):
+        name_of(request_, state, frozenset({"cuda:0", "cuda:1"}))
+
+
+def test_joined_calls_are_numbered_on(request_: Any) -> None:
+    """In the trace of several calls each call's records go on where those before ended, name by name; a name
+    that is new begins at 0."""
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+
+    def call(times: int, noise: bool) -> Call:
+        with record(model, level="modules") as recorder:
+            for _ in range(times):
+                model(torch.ones(1, 2))
+            if noise:
+                torch.rand(1)
+        return Call("__call__", recorder)
+
+    trace = trace_of([call(2, False), call(1, True), call(1, True)], [np.zeros((2, 2, 3), np.uint8)])
+    assert trace is not None
+    numbers: dict[tuple[str, str], list[int]] = {}
+    for entry in trace.records:
+        numbers.setdefault((entry.kind, entry.name), []).append(entry.call)
+    assert numbers.pop(("draw", "torch.rand")) == [0, 1]
+    clips = [key for key in numbers if key[0] == "clip"]
+    assert [numbers.pop(key) for key in clips] == [[0]]
+    assert len(numbers) == 3
+    assert all(found == [0, 1, 2, 3] for found in numbers.values()), numbers
