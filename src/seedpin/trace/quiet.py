@@ -8,22 +8,18 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
-__all__ = ["disturbed", "quietly", "tracing"]
+__all__ = ["dispatch_modes", "function_modes", "quietly", "tracing"]
 
 tracing = torch._C._get_tracing_state
 """Not None while ``torch.jit.trace`` runs: what is done to a tensor now goes into the graph."""
 
-_functions = torch._C._len_torch_function_stack
-_dispatches = torch._C._len_torch_dispatch_stack
-
-
-def disturbed() -> bool:
-    """Whether a mode of torch (a counter of FLOPs, a default device, a fake mode) would see what is done."""
-    return bool(_functions() or _dispatches())
+function_modes = torch._C._len_torch_function_stack
+dispatch_modes = torch._C._len_torch_dispatch_stack
+"""How many modes of torch (a counter of FLOPs, a default device, a fake mode) would see what is done."""
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
     """No mode of torch sees what is done in the block."""
-    with torch._C.DisableTorchFunction(), _disable_current_modes() if _dispatches() else nullcontext():
+    with torch._C.DisableTorchFunction(), _disable_current_modes() if dispatch_modes() else nullcontext():
         yield

@@ -29,7 +29,7 @@ from seedpin.trace.loops import Loops
 from seedpin.trace.model import LEVELS, Kind, Level, Trace, Value
 from seedpin.trace.observe import NONE, Slots, observe, opaque
 from seedpin.trace.patching import Patches, call_site
-from seedpin.trace.quiet import disturbed, quietly, tracing
+from seedpin.trace.quiet import dispatch_modes, function_modes, quietly, tracing
 from seedpin.trace.structure import draw_line
 from seedpin.trace.watch import Live, Watch
 from seedpin.trace.weights import Held, Weights
@@ -104,7 +104,7 @@ class Recorder:
         self._calls: dict[str, int] = {}
         self._loops = Loops()
         self._thread = 0
-        self._busy = False
+        self.busy = False
         self._dropped = 0
         self._elsewhere = 0
         self._states: StateWatch | None = None
@@ -180,16 +180,16 @@ class Recorder:
     def watching(self) -> bool:
         """Whether a call made now, in this thread, is to be recorded."""
         if self._thread == get_ident():
-            return not self._busy and tracing() is None
+            return not self.busy and tracing() is None
         if self._thread:
             self._elsewhere += 1
         return False
 
     def guarded(self, what: str, function: Callable[..., R], *args: Any) -> R | None:
         """Do some of the recorder's own work; an error in it is a note, and gives None."""
-        before, self._busy = self._busy, True
+        before, self.busy = self.busy, True
         try:
-            if disturbed():
+            if function_modes() or dispatch_modes():
                 with quietly():
                     return function(*args)
             return function(*args)
@@ -197,7 +197,7 @@ class Recorder:
             self._failed(what, error)
             return None
         finally:
-            self._busy = before
+            self.busy = before
 
     def _failed(self, what: str, error: Exception) -> None:
         # Its text alone: the error itself would keep the user's frames alive.
@@ -233,12 +233,12 @@ class Recorder:
 
     def enter(self, entry: Entry, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Raw | None:
         """A watched call begins; gives its record, None past the limit."""
-        if not self._busy and disturbed():
-            self._busy = True
+        if (function_modes() or dispatch_modes()) and not self.busy:
+            self.busy = True
             with quietly():
                 return self.enter(entry, owner, args, kwargs)
         raw = None
-        self._busy = True
+        self.busy = True
         try:
             call = entry.call
             entry.call = call + 1
@@ -267,7 +267,7 @@ class Recorder:
         except Exception as error:
             self._failed(f"the call of {entry.name}", error)
         finally:
-            self._busy = False
+            self.busy = False
         return raw
 
     def _inputs(self, items: Iterable[tuple[str, Any]], into: Slots) -> None:
@@ -301,12 +301,12 @@ class Recorder:
 
     def leave(self, entry: Entry, owner: Any, raw: Raw | None, result: object, raised: str = "") -> None:
         """A watched call has ended, with a result or by an exception of that name."""
-        if not self._busy and disturbed():
-            self._busy = True
+        if (function_modes() or dispatch_modes()) and not self.busy:
+            self.busy = True
             with quietly():
                 self.leave(entry, owner, raw, result, raised)
             return
-        self._busy = True
+        self.busy = True
         entry.inside = False
         try:
             if raw is not None:
@@ -325,7 +325,7 @@ class Recorder:
         except Exception as error:
             self._failed(f"the result of {entry.name}", error)
         finally:
-            self._busy = False
+            self.busy = False
 
     def _scheduler_ends(self, entry: Entry, raw: Raw | None, scheduler: Any) -> None:
         if entry.name.endswith(".set_timesteps"):

@@ -132,7 +132,7 @@ def _method(
         if entry is None or entry.owner() is not self:
             entry = None if adopt is None else adopt(self, attribute)
         recorder = live.recorder
-        if recorder is None or entry is None or not recorder.watching():
+        if entry is None or recorder is None or recorder.busy or not recorder.watching():
             return original(*args, **kwargs)
         if within and entry.inside:  # The call was reported; its way goes through here.
             entry.inside = False
