@@ -69,13 +69,13 @@ def to_watch(found: Found, level: Level) -> Iterator[tuple[Any, str, Entry]]:
             continue  # Inside of a compiled graph: a watched child would break or change the graph.
         stage = name in found.stages
         kind: Kind = "stage" if stage else "module"
-        names = parameters_of(type(module).forward)
+        names = _names(type(module), "forward")
         entry = Entry(kind, name, module, names, weighed=True, stage=stage)
         yield module, "__call__", entry
         if stage and name not in found.compiled:
             yield module, "forward", entry  # Some call it directly.
     for method in found.methods:
-        names = parameters_of(getattr(method.owner, method.attribute))
+        names = _names(method.owner, method.attribute)
         yield method.owner, method.attribute, Entry("stage", method.name, method.owner, names, stage=True)
     for name, scheduler in found.schedulers.items():
         for attribute in SCHEDULER_METHODS:
@@ -83,9 +83,16 @@ def to_watch(found: Found, level: Level) -> Iterator[tuple[Any, str, Entry]]:
                 yield scheduler, attribute, scheduler_entry(scheduler, name, attribute)
 
 
+def _names(owner: object, attribute: str) -> tuple[str, ...]:
+    try:
+        return parameters_of(getattr(owner, attribute))
+    except Exception:  # A module of torch.jit has none to show; anything else has its arguments numbered.
+        return ()
+
+
 def scheduler_entry(scheduler: Any, name: str, attribute: str) -> Entry:
     """The entry of a scheduler's method."""
-    names = parameters_of(getattr(scheduler, attribute))
+    names = _names(scheduler, attribute)
     return Entry("scheduler", f"{name}.{attribute}", scheduler, names, scheduler=name)
 
 

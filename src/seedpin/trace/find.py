@@ -109,8 +109,23 @@ class _Walker:
         stage: bool = False,
         own: bool = True,
     ) -> None:
-        """``own``: whether the modules right below ``obj`` are stages of the model."""
+        """``own``: whether the modules right below ``obj`` are stages of the model.
+
+        An object that raises where it is looked at is left alone, and a note says so.
+        """
+        try:
+            self._walk(obj, path, depth, root=root, stage=stage, own=own)
+        except Exception as error:
+            self._lost(path, obj, error)
+
+    def _lost(self, path: str, obj: object, error: Exception) -> None:
+        where = path or type(obj).__name__
+        self.found.notes.append(f"{where} could not be looked into: {type(error).__name__}")
+
+    def _walk(self, obj: Any, path: str, depth: int, *, root: bool, stage: bool, own: bool) -> None:
         if id(obj) in self._seen or self.visited >= _MAX_OBJECTS or depth > _MAX_DEPTH + 20 * (not own):
+            return
+        if not root and isinstance(obj, (str, int, float, torch.Tensor, types.ModuleType, type)):
             return
         if isinstance(obj, nn.Module):
             self._module(obj, path, depth, root=root, stage=stage)
@@ -132,15 +147,13 @@ class _Walker:
         elif _is_foreign(obj):
             return
         else:
-            children = iter(list(vars(obj).items()))
+            children = iter(list((_attributes(obj) or {}).items()))
             self._methods(obj, path, _PIPELINE_METHODS if root else ())
             self._methods(obj, path, _STAGE_METHODS)
         self._seen.add(id(obj))
         self.visited += 1
         for name, child in children:
-            if not isinstance(
-                child, (str, int, float, bool, type(None), torch.Tensor, types.ModuleType, type)
-            ):
+            if type(child) not in _LEAVES:
                 # A private holder (diffusers keeps its config in one) has the name of what it holds.
                 self.walk(child, _join(path, name), depth + 1, stage=own and depth < 3, own=own)
 
@@ -157,12 +170,14 @@ class _Walker:
         below = "" if root else path
         for name, child in module._modules.items():
             if child is not None and id(child) not in self._seen:
-                if name == "_orig_mod":
-                    self._module(child, f"{path}._orig_mod", depth + 1, root=False, stage=False)
-                else:
-                    self._module(child, _join(below, name), depth + 1, root=False, stage=root)
+                whole = name == "_orig_mod"
+                inner = f"{path}._orig_mod" if whole else _join(below, name)
+                try:
+                    self._module(child, inner, depth + 1, root=False, stage=root and not whole)
+                except Exception as error:
+                    self._lost(inner, child, error)
         for name, value in list(attributes.items()):
-            if type(value) not in _LEAVES and name[0] != "_" and not isinstance(value, torch.Tensor):
+            if type(value) not in _LEAVES and name[0] != "_":
                 self.walk(value, _join(below, name), depth + 1, stage=root, own=root)
 
     def _methods(self, obj: Any, path: str, names: tuple[str, ...]) -> None:
@@ -182,9 +197,18 @@ def _is_scheduler(obj: Any) -> bool:
     )
 
 
+def _attributes(obj: object) -> dict[str, Any] | None:
+    """The object's own attributes, past its ``__getattribute__``; None for one with ``__slots__``."""
+    try:
+        found: dict[str, Any] = object.__getattribute__(obj, "__dict__")
+    except AttributeError:
+        return None
+    return found
+
+
 def _is_foreign(obj: Any) -> bool:
     cls = type(obj)
-    if not hasattr(obj, "__dict__") or cls.__module__.partition(".")[0] in _FOREIGN:
+    if _attributes(obj) is None or cls.__module__.partition(".")[0] in _FOREIGN:
         return True
     return hasattr(cls, "convert_tokens_to_ids")  # A tokenizer: its product is seen as the encoder's input.
 
@@ -210,7 +234,7 @@ def _captured(function: Any) -> Iterator[tuple[str, Any]]:
         if (
             isinstance(value, nn.Module)
             or (value is not None and not callable(value))
-            or hasattr(value, "scheduler")
+            or "scheduler" in (_attributes(value) or ())
         ):
             yield name, value
     if hasattr(function, "__wrapped__"):
@@ -236,10 +260,7 @@ class Inventory:
 
     def _take(self, name: str, obj: Any) -> None:
         settings: dict[str, Any] = {}
-        try:
-            attributes: dict[str, Any] = object.__getattribute__(obj, "__dict__")
-        except AttributeError:
-            attributes = {}
+        attributes = _attributes(obj) or {}
         declared = attributes.get(
             "_internal_dict"
         )  # diffusers' ConfigMixin: first, as it is what people set.

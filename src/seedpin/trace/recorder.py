@@ -154,7 +154,8 @@ class Recorder:
     def _watch_all(self, watch: Watch) -> None:
         found, self._found = self._found, None  # From here on, what the model drops is gone.
         for owner, attribute, entry in to_watch(found, self.level) if found is not None else ():
-            if not watch.add(owner, attribute, entry, copies=bool(entry.scheduler)):
+            seen = watch.add(owner, attribute, entry, copies=bool(entry.scheduler))
+            if not seen and attribute != "forward":
                 self._notes.append(f"{entry.name} cannot be watched, so its calls are not seen")
 
     def _adopt(self, scheduler: object, attribute: str) -> Entry | None:

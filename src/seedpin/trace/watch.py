@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from seedpin.trace.entry import Entry
-from seedpin.trace.patching import ABSENT, Patches, wrapped_like
+from seedpin.trace.patching import Patches, wrapped_like
 
 if TYPE_CHECKING:
     from seedpin.trace.recorder import Recorder
@@ -56,23 +56,26 @@ class Watch:
         namespace = _namespace(owner)
         if attribute in namespace and attribute != "forward":
             return self._on_object(owner, attribute, entry, namespace[attribute])
-        key = type(owner), attribute
+        # The first call of a lazy module makes it another class.
+        later = getattr(type(owner), "cls_to_become", None)
+        classes = [type(owner), *([later] if isinstance(later, type) else [])]
+        tables = [self._table(cls, attribute, copies=copies) for cls in classes]
+        for table in tables:
+            if table is not None:
+                table[id(owner)] = entry
+        return tables[0] is not None
+
+    def _table(self, cls: type, attribute: str, *, copies: bool) -> dict[int, Entry] | None:
+        """The watched objects of a class, whose method is replaced; None where it cannot be."""
+        key = cls, attribute
         if key not in self._tables:
             table: dict[int, Entry] = {}
             adopt = self._adopt if copies else None
-            replaced = (
-                self._patches.set(
-                    type(owner), attribute, _method(type(owner), attribute, self._live, table, adopt)
-                )
-                if _is_method(type(owner), attribute)
-                else False
+            replaced = _is_method(cls, attribute) and self._patches.set(
+                cls, attribute, _method(cls, attribute, self._live, table, adopt)
             )
             self._tables[key] = table if replaced else None
-        known = self._tables[key]
-        if known is None:
-            return False
-        known[id(owner)] = entry
-        return True
+        return self._tables[key]
 
     def adopt(self, owner: object, attribute: str, entry: Entry) -> None:
         """Report calls of another object of a class that is watched already."""
@@ -114,22 +117,26 @@ def _method(
     table: dict[int, Entry],
     adopt: Callable[[object, str], Entry | None] | None,
 ) -> Callable[..., Any]:
-    own: Any = cls.__dict__.get(attribute, ABSENT)
+    inherited = attribute not in cls.__dict__
     is_compiling = torch.compiler.is_compiling
     opens, within = attribute == "__call__", attribute == "forward"
+    resolved: Any = inspect.getattr_static(cls, attribute)
 
     # From here on every microsecond counts: a large model calls thousands of modules per second.
     def watched(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         if is_compiling():  # Dynamo reads this as a constant and sees the original alone.
-            if own is ABSENT:
+            if inherited:
                 return getattr(super(cls, self), attribute)(*args, **kwargs)
-            return own(self, *args, **kwargs)
+            return resolved(self, *args, **kwargs)
         # What the class inherits is asked for anew each time: others replace `nn.Module.__call__` for a while
-        # too, as torch.fx does.
-        original = getattr(super(cls, self), attribute) if own is ABSENT else MethodType(own, self)
+        # too, as torch.fx does. A lazy module is of another class by the time that its `forward` is called.
+        if inherited and isinstance(self, cls):
+            original = getattr(super(cls, self), attribute)
+        else:
+            original = MethodType(resolved, self)
         entry = table.get(id(self))
-        if entry is None or entry.owner() is not self:
+        if entry is None or type(self) is not cls or entry.owner() is not self:
             entry = None if adopt is None else adopt(self, attribute)
         recorder = live.recorder
         if entry is None or recorder is None or recorder.busy or not recorder.watching():
@@ -147,7 +154,6 @@ def _method(
         recorder.leave(entry, self, raw, result)
         return result
 
-    resolved = inspect.getattr_static(cls, attribute)
     return wrapped_like(watched, resolved, resolved.__qualname__, resolved.__module__)
 
 

@@ -207,8 +207,11 @@ def short_hash(item: Fingerprint) -> str:
 
 
 def _version(tensor: torch.Tensor) -> int:
-    """-1 for tensors made under inference_mode, which have none."""
-    return -1 if tensor.is_inference() else tensor._version
+    """-1 for tensors made under inference_mode, which have none, and for uninitialised ones."""
+    try:
+        return -1 if tensor.is_inference() else tensor._version
+    except Exception:  # A class of tensors may raise anything.
+        return -1
 
 
 def _pointer(tensor: torch.Tensor) -> int:
