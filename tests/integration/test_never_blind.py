@@ -204,6 +204,7 @@ def test_rule_8_no_sequence_of_attempts_turns_green(
     project.mint()
     result = retried(project, plan, workers=workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.parseoutcomes() == {"failed": 1, "rerun": len(plan) - 1}
     assert "golden_video: UNSTABLE" in result.stdout.str()
     found = records(project)
     assert sorted({record["attempt"] for record in found}) == list(range(1, len(plan) + 1))

@@ -228,6 +228,84 @@ def test_goldens_of_parameters_that_are_gone_are_unused(project: Project, comman
     assert not [name for name in project.golden_files() if "[1]" in name]
 
 
+OPTIONS = """
+def pytest_addoption(parser):
+    parser.addoption("--sizes", default="1,2")
+
+
+def pytest_generate_tests(metafunc):
+    if "x" in metafunc.fixturenames:
+        metafunc.parametrize("x", metafunc.config.getoption("--sizes").split(","))
+"""
+
+
+def test_parameters_that_an_option_chose_are_no_evidence(project: Project, command: Command) -> None:
+    """Where an option of the project's own may have chosen the parameters, goldens of others are kept."""
+    plain = TEST.replace("def test_cube(", "def test_cube(x, ")
+    project.write({"conftest.py": OPTIONS, "test_cube.py": plain})
+    before = project.mint()
+    assert project.pytest("--sizes=2").ret == 0
+    done = command("prune", "--delete")
+    assert "which --sizes may have chosen" in done.out
+    assert project.golden_files() == before
+
+
+INHERITED = """
+from base import Base
+
+
+class TestCube(Base):
+    pass
+"""
+
+
+def test_what_a_file_may_inherit_or_import_is_kept(project: Project, command: Command) -> None:
+    """A test that a class inherits, or that is imported, is not gone because its file does not spell it."""
+    body = TEST.replace("def test_cube(", "def test_cube(self, ").replace("\n", "\n    ")
+    base = "class Base:\n    " + body.partition("from model import generate")[2]
+    imports = "import pytest\nfrom model import generate\n\n\n"
+    project.write(
+        {"base.py": imports + base, "test_cube.py": INHERITED, "test_more.py": "from base import *\n"}
+    )
+    before = project.mint()
+    assert [name for name in before if "TestCube" in name]
+    hook = "def pytest_pycollect_makeitem(name):\n    return [] if name == 'test_cube' else None\n"
+    project.write({"conftest.py": hook})
+    assert project.pytest().ret == 0
+    done = command("prune", "--delete")
+    assert done.out.count("still defines its test") == 2, done.out
+    assert project.golden_files() == before
+
+
+def test_verdicts_without_a_clip_are_told_everywhere(cube: Project, command: Command) -> None:
+    """The report, GitHub's summary and annotations tell invalid and unchecked; neither can be accepted."""
+    cube.write({"test_cube.py": TEST.replace(LINE, ""), "test_ball.py": INVALID})
+    summary = cube.root / "summary.md"
+    result = cube.pytest(
+        "--golden-report", env={"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    )
+    result.stdout.fnmatch_lines(
+        ["3 check(s): 1 invalid, 1 unchecked, 1 identical", "::error *title=seedpin%3A unchecked*"]
+    )
+    page = next(cube.root.glob(".seedpin/runs/*/report/index.html")).read_text()
+    for text in (page, summary.read_text(encoding="utf-8")):
+        assert "invalid" in text
+        assert "unchecked" in text
+    assert "is no clip" in command("accept", "test_ball", "--reason", "x").out
+    assert "nothing for it" in command("accept", "test_cube.py::test_cube::second", "--reason", "x").out
+    assert command("accept", "--all", "--reason", "x").out.endswith("nothing awaits a decision\n")
+
+
+INVALID = """
+import contextlib
+
+
+def test_ball(golden_video):
+    with contextlib.suppress(Exception):
+        golden_video.check(None, fps=8)
+"""
+
+
 def test_what_came_into_use_since_is_spared(cube: Project) -> None:
     """Under the lock the runs since are asked again, and the golden's manifest is read again."""
     cube.write({"test_cube.py": EARLY})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +31,15 @@ _HIDING = {
 _COLLECTING = frozenset(
     {
         *("python_files", "python_classes", "python_functions", "testpaths", "norecursedirs"),
-        *("collect_imported_tests", "addopts", "confcutdir", "usefixtures", "doctest_optionflags"),
+        *("collect_imported_tests", "addopts"),
     }
+)
+
+# Options that are known to choose no parameters of tests; of others, a conftest's say, nobody knows.
+_PLAIN = re.compile(
+    r"-[qvsxrnpWoc].*|--(golden|seedpin|update-golden|cov|reruns|randomly|junit|html|durations|color|tb|show|log)"
+    r"(-.*)?|--(junitxml|capture|maxfail|exitfirst|strict.*|no-header|no-summary|dist|numprocesses|tx|verbose"
+    r"|quiet|verbosity|rootdir|config-file|override-ini|self-contained-html|report-log|basetemp|full-trace)"
 )
 
 
@@ -41,6 +50,7 @@ class Completeness:
     tests, modules and folders that did not run; ``claimed`` the goldens that checks asked for, without
     extension and relative to the golden folder. Of files that have goldens, ``files`` are those that were
     collected, ``collected`` all tests in them, before any plugin dropped some, ``passed`` those that passed.
+    ``own_options`` are given options of which nobody knows whether they choose parameters of tests.
     """
 
     def __init__(self, session: SeedpinSession) -> None:
@@ -83,11 +93,12 @@ class Completeness:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self._session.is_worker:
             output = self._config.workeroutput  # type: ignore[attr-defined]  # xdist's
+            files, collected = self._with_goldens()
             output[_KEY] = {
                 "deselected": self._deselected,
                 "skipped": sorted(self._skipped),
-                "files": sorted(self._files),
-                "collected": sorted(self._collected),
+                "files": sorted(files),
+                "collected": sorted(collected),
             }
             return
         if not self._session.results:
@@ -101,9 +112,7 @@ class Completeness:
                 continue
             claimed.add(f"{golden_folder(result.test)}/{check_stem(result.check, result.device_class)}")
             claimed.add(result.golden.removesuffix(".json"))
-        root = self._session.settings.golden_path
-        with_goldens = {name for name in self._files if (root / golden_folder(name)).is_dir()}
-        collected = {node for node in self._collected if node.partition("::")[0] in with_goldens}
+        files, collected = self._with_goldens()
         run = self._config.stash[RUN]
         meta = {
             **run.read_meta(),
@@ -111,14 +120,28 @@ class Completeness:
             "partial_because": reasons,
             "skipped": sorted(self._skipped),
             "claimed": sorted(claimed),
-            "files": sorted(with_goldens),
+            "files": sorted(files),
             "collected": sorted(collected),
             "passed": sorted(self._passed & collected),
+            "own_options": self._own_options(),
         }
         try:
             run.write_meta(meta)
         except OSError as error:
             self._session.not_kept = str(error)
+
+    def _with_goldens(self) -> tuple[set[str], set[str]]:
+        """Collected files that have goldens, and the tests in them."""
+        from seedpin.goldens.names import golden_folder
+
+        root = self._session.settings.golden_path
+        files = {name for name in self._files if (root / golden_folder(name)).is_dir()}
+        return files, {node for node in self._collected if node.partition("::")[0] in files}
+
+    def _own_options(self) -> list[str]:
+        given = [*self._config.invocation_params.args, *os.environ.get("PYTEST_ADDOPTS", "").split()]
+        names = {str(one).partition("=")[0] for one in given if str(one).startswith("-")}
+        return sorted(name for name in names if not _PLAIN.fullmatch(name))
 
     def _reasons(self, exitstatus: int) -> list[str]:
         config = self._config

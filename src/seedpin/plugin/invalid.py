@@ -104,6 +104,7 @@ def invalid_result(desk: Desk, under_way: UnderWay, error: Exception) -> CheckRe
         golden_dir=desk.settings.golden_dir,
         run_folder=desk.settings.shown(desk.run.path),
         hint=hint,
+        reference="" if desk.against is None else desk.against.short,
     )
     return dataclasses.replace(result, message=message)
 

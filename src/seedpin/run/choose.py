@@ -66,7 +66,14 @@ def _named(run: Run, name: str) -> CheckResult:
         return found[0]
     if found:
         raise DecisionRefusedError(f"{name!r} names {len(found)} checks", hint=f"name one\n{_listing(found)}")
-    others = [result.id for result in latest_results(run)]
+    everything = latest_results(run)
+    others = [result.id for result in everything]
+    empty = [result for result in everything if name in result.id and result.verdict in UNDECIDABLE]
+    if len(empty) == 1:
+        verdict = empty[0].verdict
+        raise DecisionRefusedError(
+            f"{empty[0].id} is {verdict}: {UNDECIDABLE[verdict]}", hint=f"seedpin explain {verdict}"
+        )
     if any(name in other for other in others):
         raise DecisionRefusedError(
             f"{name!r} left no clip to decide on in run {run.id}: it passed, or its clip is gone",

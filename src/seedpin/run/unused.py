@@ -50,6 +50,7 @@ class Told:
     collected: frozenset[str] = frozenset()
     passed: frozenset[str] = frozenset()
     left: Mapping[str, CheckResult] = field(default_factory=dict)
+    own_options: str = ""
 
     @property
     def began(self) -> str:
@@ -74,6 +75,7 @@ def read_told(run: Run) -> Told:
         files=texts("files"),
         collected=texts("collected"),
         passed=texts("passed"),
+        own_options=" ".join(sorted(texts("own_options"))),
         left={
             result.golden.removesuffix(".json"): result for result in results if result.verdict == "unchecked"
         },
@@ -179,6 +181,8 @@ def _judge(
         return False, f"its test {done}"
     base = test.partition("[")[0]
     if any(other.partition("[")[0] == base for other in told.passed):
+        if told.own_options:
+            return False, f"its test ran with other parameters, which {told.own_options} may have chosen"
         return True, "its test runs with other parameters"
     if _defines(project / file, split_node_id(base)[len(Path(file).parts) :]):
         return False, f"{file} still defines its test, which was not collected"
@@ -207,13 +211,22 @@ def _below(test: str, nodes: Sequence[str]) -> bool:
 
 
 def _defines(path: Path, names: Sequence[str]) -> bool:
-    """Whether the file's text defines ``names``, classes and then a function; True where nobody can tell."""
+    """Whether the file may hold ``names``, classes and then a function; True where its text cannot tell."""
     try:
         tree: ast.AST = ast.parse(path.read_bytes())
     except (OSError, ValueError, SyntaxError, RecursionError):
         return True
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    if imported & {"*", *names}:
+        return True
     found: list[ast.AST] = [tree]
     for name in names:
+        inherits = any(isinstance(parent, ast.ClassDef) and parent.bases for parent in found)
         found = [
             node
             for parent in found
@@ -222,6 +235,8 @@ def _defines(path: Path, names: Sequence[str]) -> bool:
             and isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
             and node.name == name
         ]
+        if not found:
+            return inherits  # from a class that may define it elsewhere
     return bool(found)
 
 
