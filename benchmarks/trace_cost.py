@@ -43,10 +43,10 @@ LEVELS: tuple[Level, ...] = ("stages", "modules")
 class Empty(Recorder):
     """Wraps what a recorder wraps, and records nothing."""
 
-    def _enter(self, *_: Any) -> None:
+    def enter(self, *_: Any) -> None:
         return None
 
-    def _leave(self, *_: Any) -> None:
+    def leave(self, *_: Any) -> None:
         return None
 
 

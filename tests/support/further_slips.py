@@ -46,7 +46,6 @@ def _registered_otherwise(pipeline: Any) -> Callable[[], None]:
 
 
 _EPS = setting(modules("unet", r".*conv_norm_out"), "eps", 1e-3)
-_SCALING = Edit(f"{STABLE_DIFFUSION}.__call__", "latents / self.vae.config.scaling_factor", "latents / 0.1")
 _BEFORE_DECODE = r"scheduler\.step.* -> vae\.decode"
 
 FURTHER: tuple[Slip, ...] = (
@@ -118,12 +117,11 @@ FURTHER: tuple[Slip, ...] = (
         says="[unet.conv_norm_out GroupNorm: eps 1e-05 -> 0.001]",
     ),
     Slip(
-        "VAE scaling factor, modules registered in another order",
+        "epsilon of a norm, modules registered in another order",
         "Stable Diffusion",
-        (_SCALING,),
-        touch=_registered_otherwise,
-        place=_BEFORE_DECODE,
-        says="`z`",
+        touch=_both(_EPS, _registered_otherwise),
+        place=r"unet(\.conv_norm_out)?",
+        says="[unet.conv_norm_out GroupNorm: eps 1e-05 -> 0.001]",
     ),
     Slip(
         "guidance of the second loop",

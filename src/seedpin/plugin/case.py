@@ -20,7 +20,7 @@ from seedpin.errors import (
 )
 from seedpin.goldens.store import Golden, digest_or_none
 from seedpin.plugin.circumstances import with_measurements
-from seedpin.plugin.evidence import divergence, doubt, neighbours, other_draws, renamed
+from seedpin.plugin.evidence import divergence, doubt, fitting, neighbours, other_draws, renamed
 from seedpin.plugin.exhibit import Exhibit
 from seedpin.plugin.state import EARLIER
 from seedpin.refs.against import Against
@@ -279,7 +279,7 @@ class Case(Exhibit):
             environment_changes=tuple(change.as_dict() for change in decision.changes),
             measured=decision.measured,
             reasons=decision.reasons,
-            hints=(*hints, *neighbours(self)),
+            hints=(*fitting(hints, parted), *neighbours(self)),
             divergence=None if parted is None else parted.as_dict(),
             reason=self.desk.update.reason,
             attempt=self.desk.state.attempt,

@@ -98,6 +98,16 @@ def _from_golden(here: Trace, golden: Golden) -> Divergence | None:
         return None
 
 
+def fitting(hints: tuple[str, ...], parted: Divergence | None) -> tuple[str, ...]:
+    """Hints from pixels, without guesses at a cause (``: rounding?``) where the trace knows better.
+
+    What was counted stays. A guess stays too where the frames, or the code that makes them, are the place.
+    """
+    if parted is None or parted.kind == "clip" or "process" in parted.place:
+        return hints
+    return tuple(hint.rpartition(": ")[0] or hint if hint.endswith("?") else hint for hint in hints)
+
+
 def renamed(exhibit: Exhibit) -> tuple[str, str] | None:
     """Whose golden has the bits of a check that has none, in a sentence, and what to type if it was renamed.
 
