@@ -38,7 +38,7 @@ OTHER: dict[str, Callable[[Any], Any]] = {
     "matmul.allow_bf16_reduced_precision_reduction": lambda v: True,
     "portable_kernels": lambda v: "" if v else "strict",
     "sdpa.priority_order": lambda v: v[::-1],
-    "preferred_blas_library": lambda v: torch._C._BlasBackend.Default,
+    "preferred_blas_library": lambda v: getattr(torch._C._BlasBackend, "Default", v),
     "preferred_linalg_library": lambda v: torch._C._LinalgBackend.Default,
     "preferred_rocm_fa_library": lambda v: torch._C._ROCmFABackend.Default,
     "opt_einsum": lambda v: (not v[0], "optimal"),
@@ -170,7 +170,10 @@ def test_default_device_is_restored_below_a_context_of_the_caller(outside: str, 
         with pin(1):
             assert where() == here
             torch.set_default_device(inside)
-            torch.set_default_device(inside)
+            if outside != "with" or hasattr(
+                META.mode, "prev_mode"
+            ):  # older torch itself fails at a second one
+                torch.set_default_device(inside)
         assert where() == here
         assert OVERRIDES._get_current_function_mode_stack()[-1] is mode
     assert where() == "cpu"

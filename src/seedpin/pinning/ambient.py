@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from torch.utils import _device
 _OVERRIDES: Any = overrides
 _DEVICE: Any = _device
 _TORCH: Any = torch
+# Older torch loads it at the first einsum. A module that is replaced in sys.modules while it loads.
+OPT_EINSUM: Any = importlib.import_module("torch.backends.opt_einsum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +123,11 @@ def write_errstate(value: tuple[Any, Any]) -> None:
 
 
 def read_opt_einsum() -> tuple[bool, Any]:
-    module: Any = torch.backends.opt_einsum
-    return module.enabled, module.strategy
+    return OPT_EINSUM.enabled, OPT_EINSUM.strategy
 
 
 def write_opt_einsum(value: tuple[bool, Any]) -> None:
     """The strategy can be set only while it is enabled."""
-    module: Any = torch.backends.opt_einsum
-    module.enabled = True
-    module.strategy = value[1]
-    module.enabled = value[0]
+    OPT_EINSUM.enabled = True
+    OPT_EINSUM.strategy = value[1]
+    OPT_EINSUM.enabled = value[0]

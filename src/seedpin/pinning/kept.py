@@ -112,7 +112,7 @@ KEPT: tuple[Switch, ...] = (
         ambient.read_opt_einsum,
         ambient.write_opt_einsum,
         keep,
-        available=torch.backends.opt_einsum.is_available(),
+        available=bool(ambient.OPT_EINSUM.is_available()),
     ),
     row(
         "tunableop.enabled",

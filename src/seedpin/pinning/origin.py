@@ -8,6 +8,8 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from seedpin.pinning.placed import calling_frame
+
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
@@ -60,9 +62,7 @@ def find_origin() -> Origin:
     block = sys._getframe(1)
     while block.f_back is not None and block.f_globals.get("__name__") in _WAY:
         block = block.f_back
-    users = block
-    while users.f_back is not None and _is_own(str(users.f_globals.get("__name__", ""))):
-        users = users.f_back
+    users = calling_frame(block)
     task = _current_task()
     return Origin(
         threading.current_thread(),
@@ -72,10 +72,6 @@ def find_origin() -> Origin:
         users.f_code.co_filename,
         users.f_lineno,
     )
-
-
-def _is_own(module: str) -> bool:
-    return module == "contextlib" or (module.startswith("seedpin.") and not module.startswith("seedpin.demo"))
 
 
 def _current_task() -> Any:
