@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -163,6 +165,38 @@ def test_an_accept_from_before_is_not_undone(browser: Browser, run: Run, place: 
         done = other.decide(CHANGED, "undo")
         assert done.status == 409
         assert "before this review began" in done.json()["error"]
+
+
+UNFINISHED = {
+    "nothing": b"",
+    "half a header": b"GET / HTTP/1.1\r\nHost: x",
+    "half a body": b"POST /api/decide HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nOrigin: http://{host}\r\n"
+    b"X-Seedpin-Token: {token}\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("what", UNFINISHED)
+def test_unfinished_requests_keep_nobody_out(run: Run, place: Place, what: str) -> None:
+    """As many unfinished requests as the server has places are dropped after a while; others are answered."""
+    with serving(run, place, request_seconds=0.5) as review:
+        browser = Browser(review)
+        browser.enter()
+        sent = UNFINISHED[what].replace(b"{host}", browser.host.encode())
+        sent = sent.replace(b"{cookie}", browser.cookie.encode()).replace(b"{token}", browser.token.encode())
+        held = [socket.create_connection(("127.0.0.1", browser.port), timeout=20) for _ in range(64)]
+        try:
+            for connection in held:
+                connection.sendall(sent)
+            # Each is closed by the server: a read ends instead of waiting.
+            for connection in held:
+                with contextlib.suppress(ConnectionError):
+                    while connection.recv(4096):
+                        pass
+            assert browser.state()["total"] == 3
+            assert browser.decide(CHANGED, "accept", "meant").status == 200
+        finally:
+            for connection in held:
+                connection.close()
 
 
 def test_a_stale_golden_is_told(browser: Browser, place: Place) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -114,10 +114,13 @@ async def _body(request: Request) -> dict[str, str] | Refusal:
     if length.isdigit() and int(length) > LARGEST_BODY:
         return too_big
     data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > LARGEST_BODY:
-            return too_big
+    try:
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > LARGEST_BODY:
+                return too_big
+    except ClientDisconnect:
+        return Refusal(408, "the decision did not arrive whole", "reload the page")
     try:
         found: Any = json.loads(data)
         return {key: _text(found[key]) for key in ("id", "decision", "reason")}

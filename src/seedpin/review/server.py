@@ -35,11 +35,18 @@ class Review:
 
 @contextlib.contextmanager
 def open_review(
-    run: Run, place: Place, *, host: str = "127.0.0.1", port: int = 0, exposed: bool = False
+    run: Run,
+    place: Place,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    exposed: bool = False,
+    request_seconds: float | None = None,
 ) -> Iterator[Review]:
     """Writes the report of ``run`` to a folder of its own and prepares a server for it.
 
-    ``port`` 0 takes a free one. ``exposed`` allows a host that others can reach.
+    ``port`` 0 takes a free one. ``exposed`` allows a host that others can reach. A request that is not whole
+    after ``request_seconds`` (10) is dropped: unfinished ones do not keep others out.
 
     Raises:
         ReviewError: starlette or uvicorn is not installed, or the address cannot be had.
@@ -54,6 +61,7 @@ def open_review(
         import uvicorn
 
         from seedpin.review.app import make_app
+        from seedpin.review.protocol import REQUEST_SECONDS, deadline_protocol
     except ImportError as error:
         raise ReviewError(
             f"the review server needs {error.name}, which is not installed", hint=_EXTRA
@@ -66,6 +74,7 @@ def open_review(
             desk = ReviewDesk(run, place, Path(folder) / "undo")
             config = uvicorn.Config(
                 make_app(desk, guard, report),
+                http=deadline_protocol(request_seconds or REQUEST_SECONDS),
                 log_config=None,
                 access_log=False,
                 server_header=False,
