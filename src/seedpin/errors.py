@@ -47,6 +47,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from seedpin.untrusted import printable
+
 
 class SeedpinError(Exception):
     """Base of all errors of seedpin.
@@ -63,7 +65,7 @@ class SeedpinError(Exception):
 
     def __str__(self) -> str:
         hint = f"\n  next: {self.hint}" if self.hint else ""
-        return f"{self.what}{hint}\n  more: seedpin explain {self.slug}"
+        return printable(f"{self.what}{hint}\n  more: seedpin explain {self.slug}", lines=True)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.hint)

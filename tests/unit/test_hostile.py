@@ -15,7 +15,9 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from seedpin.cli import cli
 from seedpin.clip.webp import encode_webp
 from seedpin.environment.fingerprint import Environment
 from seedpin.errors import DamagedGoldenError, NewerFormatError, RunError, SeedpinError, TraceError
@@ -23,14 +25,17 @@ from seedpin.goldens.content import verify_content
 from seedpin.goldens.inventory import verify_entry, walk_goldens
 from seedpin.goldens.manifest import from_json, to_json
 from seedpin.goldens.store import GoldenKey, load_clip, read_golden
+from seedpin.plugin.publish import _properties
 from seedpin.report.data import view_check, view_row, view_run
 from seedpin.report.github import summary, workflow_commands
-from seedpin.report.terminal import format_summary, format_tally
+from seedpin.report.html import write_report
+from seedpin.report.terminal import format_failure, format_summary, format_tally
 from seedpin.run.intake import checked_results
 from seedpin.run.ledger import Run, decidable
 from seedpin.run.unused import whole_run
 from seedpin.trace.model import Fingerprint, ModuleInfo, Record, Trace, Value
 from seedpin.trace.storage import from_bytes, to_bytes
+from seedpin.untrusted import printable
 from support.goldens import stage
 from support.report_runs import CPU, DIVERGENCE, RunFolder, moving_shapes, speckled
 
@@ -336,3 +341,53 @@ def test_linked_folders_are_walked_where_pytest_reads_them(tmp_path: Path) -> No
     assert f"{KEY.stem}.json" in {f"{entry.stem}.json" for entry in found.entries}
     assert len(found.entries) < 10
     shutil.rmtree(path.parent)
+
+
+NAMES = (
+    "\x1b[2Jx",
+    "a\n::error::b",
+    "a\r\nb",
+    "a\x9b31mb",
+    "a\u202eb",
+    "a\u2028b",
+    "a\u200bb",
+    "x|`[y](http://z)<b>",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_printed_without_their_tricks(run: Run, tmp_path: Path, name: str) -> None:
+    """Escape codes, line feeds and marks of direction in names reach no terminal, summary, page or XML."""
+    record = json.loads(run.results_path.read_text().splitlines()[0])
+    record |= {"test": f"t.py::{name}", "check": name, "reasons": [name], "hints": [name], "message": name}
+    record |= {"location": f"t.py{name}:3", "divergence": {"sentence": name}, "device_class": name}
+    run.results_path.write_text(json.dumps(record) + "\n")
+    results = checked_results(run)
+    for result in results:
+        failure = format_failure(result, golden_dir="golden", run_folder="x")
+        assert printable(failure, lines=True) == failure
+        assert "\n::" not in failure
+        assert [line for line in failure.splitlines() if line.startswith("::")] == []
+        properties = [str(part) for pair in _properties(result)[:1] for part in pair]
+        assert [printable(text) for text in properties] == properties
+    for line in (*format_summary(results), *workflow_commands(results)):
+        assert printable(line) == line
+    text = summary(results, run_folder="x")
+    assert printable(text, lines=True) == text
+    assert text.count("\n| ") == 6
+    error = str(RunError(f"{name} it broke", hint=f"see {name}"))
+    assert printable(error, lines=True) == error
+    page = write_report(run, tmp_path / "report")
+    shown = (page.parent / "data" / "0.js").read_text()
+    assert "\\u001b" not in shown.replace(json.dumps(result.id)[1:-1], "")
+    assert "\\u202e" not in shown.replace(json.dumps(result.id)[1:-1], "")
+
+
+@pytest.mark.parametrize("name", NAMES[:-1])
+def test_commands_print_names_without_their_tricks(tmp_path: Path, name: str) -> None:
+    """What `seedpin` prints is one line for one thing, whatever it is called."""
+    stage(tmp_path / "golden", GoldenKey(f"t.py::{name}", name, "cpu-one"), 50)
+    for arguments in (["show", "t.py"], ["status"], ["verify"], ["status", "--json"], ["show", name]):
+        done = CliRunner().invoke(cli, [*arguments, "--root", str(tmp_path)])
+        text = f"{done.output}{done.exception or ''}"
+        assert printable(text, lines=True) == text, arguments

@@ -12,6 +12,7 @@ from importlib import import_module
 import click
 
 from seedpin import __version__
+from seedpin.cli._say import say
 from seedpin.errors import SeedpinError
 
 COMMANDS: dict[str, str] = {
@@ -64,5 +65,5 @@ def main() -> None:
     try:
         cli.main(prog_name="seedpin", standalone_mode=True)
     except SeedpinError as error:
-        click.echo(f"seedpin: {error}", err=True)
+        say(f"seedpin: {error}", lines=True, err=True)
         sys.exit(2)

@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.config import Config, find_root, load_config
 from seedpin.errors import GoldenWriteError
 from seedpin.goldens.inventory import Inventory, walk_goldens
 from seedpin.run.decide import Place
+from seedpin.untrusted import printable, printable_json
 
 T = TypeVar("T")
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -92,20 +94,23 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right:
         for index, header in enumerate(headers):
             table.add_column(header, justify="right" if index in right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
         Console().print(table)
         return
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[index]) for row in (headers, *rows)) for index in range(len(headers))]
     for row in (headers, *rows):
         cells = (
             cell.rjust(width) if index in right else cell.ljust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        click.echo("  ".join(cells).rstrip())
+        say("  ".join(cells).rstrip())
 
 
 def print_json(data: object) -> None:
-    click.echo(json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False))
+    click.echo(
+        printable_json(json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False))
+    )
 
 
 def tracked(items: Iterable[T], total: int, what: str) -> Iterator[T]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from seedpin.cli._deciding import decision_options, left_open, split_source
+from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, tracked
 from seedpin.report.terminal import format_metrics, short_digest
 from seedpin.run.choose import choose_checks, split_refused
@@ -51,16 +52,16 @@ def command(
     with open_run(source, project.state) as run:
         chosen = choose_checks(run, names, expression, everything=everything)
         if not chosen:
-            click.echo(f"run {run.id}: nothing awaits a decision")
+            say(f"run {run.id}: nothing awaits a decision")
             return
         good, refused = (chosen, []) if names or len(chosen) == 1 else split_refused(chosen)
         clips = tracked(good, len(good), "Checking clips")
         outcomes = write_accepted(run, clips, project.place, reason, also=also, allow=allow)
         for outcome in outcomes:
-            click.echo(_line(outcome))
+            say(_line(outcome))
         for result in refused:
-            click.secho(f"left out  {result.id}: {result.verdict}", err=True)
-        click.echo(f"run {run.id}: {len(outcomes)} accepted, {left_open(run)}")
+            say(f"left out  {result.id}: {result.verdict}", err=True)
+        say(f"run {run.id}: {len(outcomes)} accepted, {left_open(run)}")
     if refused:
         raise SystemExit(1)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.config import find_root, load_config
 from seedpin.refs.bisection import find_first_bad, new_plan
 from seedpin.refs.git import is_dirty, resolve_commit, short, toplevel
@@ -43,21 +44,19 @@ def command(nodeid: str, pytest_arguments: tuple[str, ...], good: str, bad: str,
     )
     dirty = is_dirty(top)
     if dirty:
-        click.echo("uncommitted changes are no part of the search")
-    found = find_first_bad(plan, *commits, settings.worktree_links, click.echo)
+        say("uncommitted changes are no part of the search")
+    found = find_first_bad(plan, *commits, settings.worktree_links, say)
     if found is None:
-        click.echo(f"{short(commits[0])} and {short(commits[1])} obtain the same bits: nothing to find")
+        say(f"{short(commits[0])} and {short(commits[1])} obtain the same bits: nothing to find")
         if dirty:
-            click.echo(
-                f"  next: pytest {shlex.quote(nodeid)} --golden-against=HEAD compares what is uncommitted"
-            )
+            say(f"  next: pytest {shlex.quote(nodeid)} --golden-against=HEAD compares what is uncommitted")
         sys.exit(1)
-    click.echo("")
-    click.secho("first commit that differs:", bold=True)
-    click.echo(f"  {found.description}")
+    say("")
+    say("first commit that differs:", bold=True)
+    say(f"  {found.description}")
     for name, sentence in found.places.items():
-        click.echo(f"  where: {sentence}")
-        click.echo(f"         ({name})")
-    click.echo(f"  before: {settings.shown(found.before)}")
-    click.echo(f"  after:  {settings.shown(found.after)}")
-    click.echo(f"  next: git show {short(found.commit)}")
+        say(f"  where: {sentence}")
+        say(f"         ({name})")
+    say(f"  before: {settings.shown(found.before)}")
+    say(f"  after:  {settings.shown(found.after)}")
+    say(f"  next: git show {short(found.commit)}")

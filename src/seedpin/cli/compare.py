@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from seedpin import __version__
+from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, print_json, project_options
 from seedpin.environment.measured import things_in_words
 from seedpin.errors import UsageError
@@ -48,7 +49,7 @@ def command(
         for name, _, _, record in pairs:
             _print(name or f"{first}  {second}", record)
     if html is not None:
-        click.echo(str(page), err=as_json)
+        say(str(page), err=as_json)
     if any(record.verdict != "identical" for *_, record in pairs):
         raise SystemExit(1)
 
@@ -64,20 +65,20 @@ def _pairs(old: dict[str, Side], new: dict[str, Side], first: str, second: str) 
             hint="name a clip on both sides, or two runs with checks in common",
         )
     for name in sorted(old.keys() ^ new.keys()):
-        click.echo(f"only in {first if name in old else second}: {name}", err=True)
+        say(f"only in {first if name in old else second}: {name}", err=True)
     return [(name, old[name], new[name], compare_sides(old[name], new[name])) for name in common]
 
 
 def _print(name: str, record: CheckResult) -> None:
     colour = "green" if record.verdict == "identical" else "red"
-    click.secho(f"{verdict_words(record.verdict)}  {name}", fg=colour)
+    say(f"{verdict_words(record.verdict)}  {name}", fg=colour)
     lines = list(record.reasons)
     lines += [f"worst: {format_metrics(record.metrics)}"] if record.metrics else []
     lines += [f"looks like: {hint}" for hint in record.hints]
     moved = [str(change["key"]) for change in record.environment_changes if change["moves_bits"]]
     lines += [f"environment: {things_in_words(moved)} differ"] if moved else []
     for line in lines:
-        click.echo(f"  {line}")
+        say(f"  {line}")
 
 
 def _as_dict(name: str, record: CheckResult) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.cli._shared import Project, find_project, print_json, print_table, project_options
 from seedpin.environment.measured import in_words, is_measured
 from seedpin.errors import UsageError
@@ -50,17 +51,18 @@ def command(
         )
         return
     for one in classes:
-        click.echo(f"device class  {one.name}")
+        say(f"device class  {one.name}")
     for key, value in _settings(project).items():
-        click.echo(f"{key:<13} {value}")
-    click.echo()
+        say(f"{key:<13} {value}")
+    say()
     rows = [
         ("*" if section == "moves_bits" else "", in_words(key), environment[section][key])
         for section in ("moves_bits", "informative")
         for key in sorted(environment[section], key=lambda key: (is_measured(key), key))
     ]
     print_table(("", "environment", f"on {classes[0].name}"), rows)
-    click.echo("\n* can move bits: a difference here explains a difference in pixels")
+    say()
+    say("* can move bits: a difference here explains a difference in pixels")
 
 
 def _compare(project: Project, path: Path, as_json: bool) -> int:
@@ -81,14 +83,15 @@ def _compare(project: Project, path: Path, as_json: bool) -> int:
     if as_json:
         print_json({"changes": [change.as_dict() for change in changes], "measured": measured})
         return int(moved)
-    click.echo(f"{manifest.test} ({manifest.check}), {manifest.device_class}")
+    say(f"{manifest.test} ({manifest.check}), {manifest.device_class}")
     if changes:
-        click.echo(format_difference(changes))
-        click.echo("\nin brackets: cannot move bits, or recorded on one side only")
+        say(format_difference(changes), lines=True)
+        say()
+        say("in brackets: cannot move bits, or recorded on one side only")
     if measured is None:
-        click.echo("what operations compute was not compared: it is not recorded with the golden")
+        say("what operations compute was not compared: it is not recorded with the golden")
     else:
-        click.echo(f"{measured} measured operations compute the same bits")
+        say(f"{measured} measured operations compute the same bits")
     return int(moved)
 
 

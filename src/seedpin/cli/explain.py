@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.config import suggest
 from seedpin.errors import UsageError
 
@@ -29,8 +30,8 @@ def command(slug: str | None) -> None:
     """Print what a message means and what to do about it. Without SLUG: the list of slugs."""
     messages = read_messages()
     if slug is None:
-        click.echo("\n".join(messages))
+        say("\n".join(messages), lines=True)
     elif slug in messages:
-        click.echo(f"{slug}\n\n{messages[slug]}")
+        say(f"{slug}\n\n{messages[slug]}", lines=True)
     else:
         raise UsageError(f"there is no message {slug!r}", hint=suggest(slug, messages))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, project_options
 from seedpin.goldens.move import plan_moves, write_moved
 
@@ -34,6 +35,6 @@ def command(old: str, new: str, dry_run: bool, root: Path | None, golden_dir: st
     word = "would move" if dry_run else "moved"
     for move in moves:
         where = "in its place" if move.stem == move.entry.stem else f"-> {move.stem}"
-        click.echo(f"{word}  {move.entry.stem}  {where}")
+        say(f"{word}  {move.entry.stem}  {where}")
     count = f"{len(moves)} golden(s)"
-    click.echo(f"{count} to move" if dry_run else f"{count} moved, their bits are as they were")
+    say(f"{count} to move" if dry_run else f"{count} moved, their bits are as they were")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.config import find_root, load_config
 from seedpin.plugin.fresh import BATCH, FRESH_SUSPECTS, THREADS, Fresh, differing, run_fresh
 
@@ -27,7 +28,7 @@ def command(selection: tuple[str, ...], processes: int, threads: tuple[int, ...]
     root = find_root(Path.cwd())
     settings = load_config(root)
     here = [_from_root(text, root) for text in selection]
-    click.echo(f"seed {settings.seed} unless marked, {settings.level}, cpu profile {settings.cpu_profile}")
+    say(f"seed {settings.seed} unless marked, {settings.level}, cpu profile {settings.cpu_profile}")
     first = run_fresh(settings, here, thorough=True, environment={BATCH: batch} if batch else {})
     unstable = _tell(first)
     digests = {name: result.obtained_digest for name, result in first.results.items()}
@@ -37,7 +38,7 @@ def command(selection: tuple[str, ...], processes: int, threads: tuple[int, ...]
     for count in threads:
         again = run_fresh(settings, here, environment={THREADS: str(count)})
         _compare(f"{count} CPU thread(s)", digests, again, expected=False)
-    click.secho("does not repeat" if unstable else "repeats", fg="red" if unstable else "green", bold=True)
+    say("does not repeat" if unstable else "repeats", fg="red" if unstable else "green", bold=True)
     sys.exit(1 if unstable else 0)
 
 
@@ -53,16 +54,16 @@ def _tell(first: Fresh) -> bool:
     for result in first.results.values():
         if result.verdict == "unstable":
             unstable = True
-            click.echo(result.message)
+            say(result.message, lines=True)
         elif result.written in ("created", "updated"):
-            click.echo(f"  same bits  {result.id}: repeated at once, and after a call with another seed")
+            say(f"  same bits  {result.id}: repeated at once, and after a call with another seed")
             for hint in result.hints:
-                click.echo(f"             {hint}")
+                say(f"             {hint}")
         else:
             unstable = True
-            click.echo(f"  no result  {result.id}: {result.message or 'its test did not pass'}")
+            say(f"  no result  {result.id}: {result.message or 'its test did not pass'}", lines=True)
     if first.code and not unstable:
-        click.echo(first.output)
+        say(first.output, lines=True)
     return unstable or bool(first.code)
 
 
@@ -71,9 +72,9 @@ def _compare(what: str, digests: Mapping[str, str | None], again: Fresh, *, expe
     others = differing(digests, again)
     for name in digests:
         word = "other bits" if name in others else "same bits "
-        click.echo(f"  {word} {name}: {what}")
+        say(f"  {word} {name}: {what}")
     if others and not expected:
-        click.echo("  (the number of threads is part of the environment; a pin uses one)")
+        say("  (the number of threads is part of the environment; a pin uses one)")
     elif others:
-        click.echo(f"  suspects: {'; '.join(FRESH_SUSPECTS)}")
+        say(f"  suspects: {'; '.join(FRESH_SUSPECTS)}")
     return bool(others) and expected

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.cli._shared import Project, find_project, project_options, size_words, tracked
 from seedpin.errors import PruneRefusedError, UsageError
 from seedpin.goldens.inventory import Entry, Inventory, walk_goldens, write_pruned
@@ -61,18 +62,18 @@ def command(
         done, part_size, spared = _prune(project, told, part, delete)
         count, size, kept = count + done, size + part_size, kept + spared
     for judged in kept:
-        click.echo(f"kept     {judged.entry.stem}: {judged.why}")
+        say(f"kept     {judged.entry.stem}: {judged.why}")
     others = {name for _, part in parts for name in part.other_classes}
     if others and not classes and not unchecked and not tests:
-        click.echo(f"kept     all of other device classes: {', '.join(sorted(others))}")
+        say(f"kept     all of other device classes: {', '.join(sorted(others))}")
     if delete:
-        click.echo(f"{count} golden(s) deleted, {size_words(size)}")
+        say(f"{count} golden(s) deleted, {size_words(size)}")
         return
     flags = [*(["--unchecked"] if unchecked else []), *(f"--test {shlex.quote(test)}" for test in tests)]
     flags += [f"--class {name}" for name in classes]
     again = f"; delete them: {' '.join(['seedpin prune', *flags, '--delete'])}" if count else ""
     as_of = ", ".join(dict.fromkeys(told.run.id for told, _ in parts))
-    click.echo(f"{count} golden(s) unused, {size_words(size)}, as of run {as_of}{again}")
+    say(f"{count} golden(s) unused, {size_words(size)}, as of run {as_of}{again}")
 
 
 def _by_run(
@@ -116,7 +117,7 @@ def _prune(project: Project, told: Told, part: Unused, delete: bool) -> tuple[in
     """Lists or deletes; how many, of what size, and what was spared at the last moment."""
     if not delete:
         for judged in part.unused:
-            click.echo(f"unused   {judged.entry.stem}: {judged.why}")
+            say(f"unused   {judged.entry.stem}: {judged.why}")
         return len(part.unused), sum(judged.entry.size for judged in part.unused), []
 
     def why_not(entry: Entry) -> str:
@@ -130,5 +131,5 @@ def _prune(project: Project, told: Told, part: Unused, delete: bool) -> tuple[in
             spared.append(Judged(entry, reason))
         else:
             gone.append(entry)
-            click.echo(f"deleted  {entry.stem}")
+            say(f"deleted  {entry.stem}")
     return len(gone), sum(entry.size for entry in gone), spared

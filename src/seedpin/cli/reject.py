@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from seedpin.cli._deciding import decision_options, left_open, split_source
+from seedpin.cli._say import say
 from seedpin.cli._shared import find_project
 from seedpin.run.choose import choose_checks
 from seedpin.run.decide import write_rejected
@@ -39,9 +40,9 @@ def command(
     with open_run(source, project.state) as run:
         chosen = choose_checks(run, names, expression, everything=everything)
         if not chosen:
-            click.echo(f"run {run.id}: nothing awaits a decision")
+            say(f"run {run.id}: nothing awaits a decision")
             return
         for outcome in write_rejected(run, chosen, project.place, reason, known_bad=known_bad):
             note = "  known to be bad from now on" if outcome.effect == "known-bad" else ""
-            click.echo(f"rejected  {outcome.result.id}{note}")
-        click.echo(f"run {run.id}: {len(chosen)} rejected, {left_open(run)}")
+            say(f"rejected  {outcome.result.id}{note}")
+        say(f"run {run.id}: {len(chosen)} rejected, {left_open(run)}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, project_options
 from seedpin.errors import UsageError
 from seedpin.run.intake import open_run
@@ -27,7 +28,7 @@ def command(source: str | None, out: Path | None, root: Path | None, golden_dir:
         outside = not run.path.resolve().is_relative_to(project.state.resolve())
         target = out or (Path.cwd() / f"seedpin-report-{run.id}" if outside else None)
         try:
-            click.echo(write_report(run, target, golden_root=project.goldens))
+            say(write_report(run, target, golden_root=project.goldens))
         except OSError as error:
             raise UsageError(
                 f"the report could not be written: {error}", hint="name a folder: --out DIR"

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from seedpin.cli._deciding import left_open
+from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, project_options
 from seedpin.run.intake import open_run
 from seedpin.run.ledger import pending
@@ -48,11 +49,11 @@ def command(
         open_run(source, project.state) as run,
         open_review(run, project.place, host=host, port=port, exposed=exposed) as review,
     ):
-        click.echo(f"run {run.id}: {len(pending(run))} check(s) await a decision")
-        click.echo(f"open {review.guard.url}")
-        click.echo("the address works once; Ctrl-C ends the review")
+        say(f"run {run.id}: {len(pending(run))} check(s) await a decision")
+        say(f"open {review.guard.url}")
+        say("the address works once; Ctrl-C ends the review")
         if open_browser:
             webbrowser.open(review.guard.url)
         with contextlib.suppress(KeyboardInterrupt):
             review.server.run(sockets=[review.socket])
-        click.echo(f"run {run.id}: {left_open(run)}")
+        say(f"run {run.id}: {left_open(run)}")

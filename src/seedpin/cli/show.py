@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.cli._shared import age_words, find_project, project_options, size_words
 from seedpin.environment.measured import family_of, is_measured
 from seedpin.errors import UsageError
@@ -36,7 +37,7 @@ def command(name: str, root: Path | None, golden_dir: str | None) -> None:
         raise UsageError(f"{name!r} names {len(found)} goldens", hint=f"name fewer\n{names}")
     for number, entry in enumerate(found):
         if number:
-            click.echo()
+            say()
         _print(entry, project.goldens)
 
 
@@ -58,9 +59,10 @@ def _find(inventory: Inventory, name: str) -> list[Entry]:
 def _print(entry: Entry, root: Path) -> None:
     manifest = entry.manifest
     if manifest is None:
-        click.echo(f"{entry.stem}\n  unreadable: {entry.problem}")
+        say(entry.stem)
+        say(f"  unreadable: {entry.problem}")
         return
-    click.secho(f"{manifest.test} ({manifest.check})", bold=True)
+    say(f"{manifest.test} ({manifest.check})", bold=True)
     facts = ", ".join(f"{key} {_plain(value)}" for key, value in manifest.facts.items() if value is not None)
     update = manifest.updated
     when = str(update.get("when", ""))
@@ -92,7 +94,7 @@ def _print(entry: Entry, root: Path) -> None:
     lines += [("canary", told if families else "not recorded")]
     for key, value in lines:
         if value:
-            click.echo(f"  {key:<13} {value}")
+            say(f"  {key:<13} {value}")
 
 
 def _plain(value: object) -> str:

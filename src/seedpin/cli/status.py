@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.cli._shared import age_words, find_project, print_json, print_table, project_options, size_words
 from seedpin.goldens.inventory import Entry, orphans
 from seedpin.run.ledger import pending, runs
@@ -44,7 +45,7 @@ def command(as_json: bool, root: Path | None, golden_dir: str | None) -> None:
         )
         return
     if not classes:
-        click.echo(f"no goldens in {project.goldens}; mint some: pytest --update-golden")
+        say(f"no goldens in {project.goldens}; mint some: pytest --update-golden")
     else:
         rows = [
             (
@@ -60,12 +61,12 @@ def command(as_json: bool, root: Path | None, golden_dir: str | None) -> None:
         headers = ("device class", "goldens", "size", "newest", "oldest", "last reason")
         print_table(headers, rows, right=(1, 2, 3, 4))
     for entry in lost:
-        click.echo(f"without a test file: {entry.stem}")
+        say(f"without a test file: {entry.stem}")
     for entry in unreadable:
-        click.echo(f"unreadable: {entry.stem}")
+        say(f"unreadable: {entry.stem}")
     if found:
         run = found[-1].id
-        click.echo(
+        say(
             f"run {run}: {len(awaiting)} check(s) await a decision"
             if awaiting
             else f"run {run}: nothing awaits a decision"

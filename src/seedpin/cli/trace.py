@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.config import find_root
 from seedpin.errors import TraceError, UsageError
 from seedpin.goldens.manifest import from_json
@@ -29,11 +30,11 @@ def command() -> None:
 def show(path: Path, records: bool) -> None:
     """Say what the trace at PATH holds: a .trace file, or the manifest beside it."""
     trace = read_trace(path)
-    click.echo(summarise(trace))
+    say(summarise(trace), lines=True)
     if records:
         for record in trace.records:
             step = "" if record.step is None else f" step {record.step}"
-            click.echo(f"{'  ' * record.depth}{record.kind} {record.name} #{record.call}{step} {record.site}")
+            say(f"{'  ' * record.depth}{record.kind} {record.name} #{record.call}{step} {record.site}")
 
 
 @command.command("diff")
@@ -47,7 +48,7 @@ def diff(first: str, second: str | None) -> None:
     """
     golden, here = (Path(first), Path(second)) if second is not None else _of_last_run(first)
     found = first_divergence(read_trace(golden), read_trace(here))
-    click.echo("the traces agree" if found is None else format_divergence(found))
+    say("the traces agree" if found is None else format_divergence(found), lines=True)
     sys.exit(0 if found is None else 1)
 
 

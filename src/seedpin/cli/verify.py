@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, project_options, tracked
 from seedpin.goldens.inventory import verify_entry
 
@@ -26,12 +27,12 @@ def command(root: Path | None, golden_dir: str | None) -> None:
         problem = verify_entry(entry)
         if problem:
             damaged += 1
-            click.secho(f"damaged   {entry.stem}: {problem}", fg="red")
+            say(f"damaged   {entry.stem}: {problem}", fg="red")
     for word, paths in (("leftover", inventory.leftovers), ("unknown", inventory.unknown)):
         for path in paths:
-            click.echo(f"{word:<8}  {path.relative_to(inventory.root).as_posix()}")
+            say(f"{word:<8}  {path.relative_to(inventory.root).as_posix()}")
     total = len(inventory.entries)
-    click.echo(f"{total - damaged} of {total} golden(s) whole in {project.goldens}")
+    say(f"{total - damaged} of {total} golden(s) whole in {project.goldens}")
     if damaged:
-        click.echo("restore damaged ones from version control; more: seedpin explain damaged")
+        say("restore damaged ones from version control; more: seedpin explain damaged")
         raise SystemExit(1)

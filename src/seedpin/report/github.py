@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from seedpin.environment.measured import in_words
 from seedpin.report.terminal import format_margins, format_metrics, other_cpu, verdict_words
 from seedpin.run.result import CheckResult, by_severity
+from seedpin.untrusted import printable
 
 MOST_ROWS = 50
 MOST_ANNOTATIONS = 10  # GitHub shows no more per step
@@ -24,8 +25,9 @@ def summary(results: Sequence[CheckResult], *, run_folder: str, contact: str | N
     for result in rows[:MOST_ROWS]:
         what = format_margins(result.margins) or format_metrics(result.metrics) or " ".join(result.reasons)
         where = result.divergence["sentence"] if result.divergence else ""
-        cells = (verdict_words(result.verdict), f"`{result.id}`", result.device_class, what, where)
-        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+        cells = [_cell(cell) for cell in (verdict_words(result.verdict), result.device_class, what, where)]
+        cells.insert(1, _code(result.id))
+        lines.append(f"| {' | '.join(cells)} |")
     if len(rows) > MOST_ROWS:
         lines.append(f"\n{len(rows) - MOST_ROWS} more in the run's results.")
     changes = {
@@ -47,7 +49,15 @@ def summary(results: Sequence[CheckResult], *, run_folder: str, contact: str | N
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    """A table's cell that is text and nothing else: no link, picture, tag or further cell."""
+    shown = printable(text.replace("\n", " ")).replace("<", "&lt;").replace("|", "\\|")
+    return shown.replace("[", "\\[").replace("`", "\\`")
+
+
+def _code(text: str) -> str:
+    """A name as code within a cell."""
+    shown = printable(text).replace("`", "'").replace("|", "\\|")
+    return f"`{shown}`"
 
 
 def workflow_commands(results: Sequence[CheckResult]) -> list[str]:
@@ -65,7 +75,7 @@ def _annotation(result: CheckResult) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text, lines=True).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

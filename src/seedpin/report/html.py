@@ -40,6 +40,7 @@ from seedpin.report.data import RunView, view_check, view_run
 from seedpin.report.media import write_media
 from seedpin.run.ledger import Run, latest_results
 from seedpin.run.result import by_severity
+from seedpin.untrusted import printable
 
 _HERE = Path(__file__).parent
 _SCRIPTS = "script-src 'self' file:"
@@ -70,13 +71,22 @@ def write_report(
     for row, result in zip(view.checks, results, strict=True):
         media = write_media(out, run.path, row.number, result, golden_root)
         check = view_check(row, result, run=run.id, run_path=_shown_path(run))
-        detail = {**check.as_dict(), "media": None if media is None else media.as_dict()}
+        detail = _shown({**check.as_dict(), "media": None if media is None else media.as_dict()})
         _write_script(out / "data" / f"{row.number}.js", f"seedpin.receive({row.number}", detail)
-    listed = {**view.as_dict(), "review": review}
+    listed = {**_shown(view.as_dict()), "review": review}
     _write_script(out / "data" / "index.js", "seedpin.open(0", listed)
     page = out / "index.html"
     page.write_text(render_page(view, review=review), encoding="utf-8")
     return page
+
+
+def _shown(data: Any) -> Any:
+    """``data`` with texts as they may be shown; ids stay, for the page names checks to the server by them."""
+    if isinstance(data, Mapping):
+        return {key: value if key == "id" else _shown(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_shown(value) for value in data]
+    return printable(data, lines=True) if isinstance(data, str) else data
 
 
 def render_page(view: RunView, *, review: bool = False) -> str:

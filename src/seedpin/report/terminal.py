@@ -8,6 +8,7 @@ from typing import Any
 
 from seedpin.environment.measured import is_measured
 from seedpin.run.result import SEVERITY, CheckResult, by_severity
+from seedpin.untrusted import printable
 
 UNITS = {"psnr": " dB"}
 _WRITTEN = ("created", "updated", "new")
@@ -91,7 +92,7 @@ def format_failure(
     hint = hint.replace("pytest --update-golden", f"pytest {shlex.quote(result.test)} --update-golden")
     lines.append(f"  next: {hint or _next_step(result)}")
     lines.append(f"  more: seedpin explain {result.verdict}")
-    return "\n".join(lines)
+    return "\n".join(printable(line) for line in lines)
 
 
 def format_environment(result: CheckResult) -> list[str]:
@@ -151,7 +152,10 @@ def format_summary(results: Sequence[CheckResult]) -> list[str]:
     if not rows:
         return []
     verdict_width = max(len(row[0]) for row in rows)
-    return [f"{verdict:<{verdict_width}}  {name}  {numbers}".rstrip() for verdict, name, numbers in rows]
+    return [
+        printable(f"{verdict:<{verdict_width}}  {name}  {numbers}".rstrip())
+        for verdict, name, numbers in rows
+    ]
 
 
 def _numbers(result: CheckResult) -> str:
@@ -176,7 +180,7 @@ def format_written(result: CheckResult) -> str:
         return f"created  {result.golden}  {short_digest(result.obtained_digest)}"
     change = f"{short_digest(result.golden_digest)} -> {short_digest(result.obtained_digest)}"
     numbers = format_metrics(result.metrics) or "; ".join(result.reasons)
-    return f"updated  {result.golden}  {change}  {numbers}".rstrip()
+    return printable(f"updated  {result.golden}  {change}  {numbers}".rstrip())
 
 
 def short_digest(digest: str | None) -> str:
