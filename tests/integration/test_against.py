@@ -156,7 +156,7 @@ def test_here_is_compared_with_the_merge_base_and_only_unknown_tests_run_there(
             "*1 test(s) ran there in *",
             "golden_video: CHANGED  test_net.py::test_slipped (video)",
             f"*Here differs from main at {base} on this machine.",
-            "*where: first: inputs and weights agree, so do its parts up to linear, the output does not",
+            "*where: first: inputs agree, so do its parts up to linear, the output does not",
             f"*at {base}: .seedpin/against/*/golden/test_net.py/test_slipped/video.*.json",
             f"*next: git diff {base} *seedpin bisect test_net.py::test_slipped --good {base}*",
             "*1 changed, 1 identical, 2 new",
@@ -386,3 +386,43 @@ def test_a_library_that_sets_variables_when_imported_changes_nothing(
     result = project.pytest("--golden-against=HEAD", "test_it.py")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*1 of 1 check(s) identical to HEAD*"])
+
+
+DRAWS = """
+import os
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.mark.seed(3)
+def test_entropy(seeded_model, golden_image):
+    golden_image.check(seeded_model(lambda: np.random.default_rng().random((8, 8, 3)))())
+
+
+@pytest.mark.seed(3)
+def test_slipped(seeded_model, golden_image):
+    golden_image.check(seeded_model(lambda: np.random.rand(8, 8, 3) * {factor})())
+"""
+
+
+def test_a_fresh_process_tells_chance_from_change(project: Project, repository: Repository) -> None:
+    """With the default probe what changed runs once more in one fresh process at the session's end: what
+    gives other bits there is unstable, what gives the same has changed; without a change none is started."""
+    project.use_the_default_probe()
+    repository.git("rm", "-q", "test_net.py")
+    repository.commit("draws", {"test_draws.py": DRAWS.format(factor="1.0")})
+    repository.write({"test_draws.py": DRAWS.format(factor="0.5")})
+    result = project.pytest("--golden-against=HEAD", "-W", "ignore")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "seedpin: 2 check(s) changed: their 2 test(s) run again in a fresh process ...",
+            "seedpin: test_draws.py::test_entropy::image is unstable, not changed: *",
+            "unstable  test_draws.py::test_entropy::image  *",
+            "changed   test_draws.py::test_slipped::image  *",
+            "2 check(s): 1 unstable, 1 changed",
+        ]
+    )
+    same = project.pytest("--golden-against=HEAD", "-W", "ignore", "-k", "nothing")
+    same.stdout.no_fnmatch_line("*in a fresh process*")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from seedpin.errors import SeedpinError, UnprovedError
+from seedpin.plugin.state import AGAINST
 
 if TYPE_CHECKING:
     from seedpin.plugin.proof import Proof
@@ -61,6 +62,11 @@ class Birth:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if AGAINST in self._config.stash and self._session.settings.probe == "fresh" and not self._stopped:
+            try:
+                self._question_changes()
+            except KeyboardInterrupt:
+                session.exitstatus = pytest.ExitCode.INTERRUPTED
         if not self._waiting:
             return
         if self._stopped:
@@ -76,6 +82,32 @@ class Birth:
             return
         if failed and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _question_changes(self) -> None:
+        """Where another revision gives other bits, a fresh process tells whether the code of here repeats."""
+        from seedpin.goldens.store import GoldenKey, StagedGolden
+        from seedpin.plugin.state import Waiting
+
+        changed: dict[str, list[tuple[CheckResult, Waiting]]] = {}
+        for result in self._session.latest():
+            if result.verdict == "changed" and result.obtained is not None:
+                key = GoldenKey(result.test, result.check, result.device_class)
+                kept = Waiting(StagedGolden(self._session.run.path / result.obtained, key, None))
+                changed.setdefault(result.test, []).append((result, kept))
+        if not changed:
+            return
+        count = sum(map(len, changed.values()))
+        entries = {test: [kept for _, kept in found] for test, found in changed.items()}
+        try:
+            proofs = self._proofs(entries, f"{count} check(s) changed")
+        except (SeedpinError, OSError) as error:
+            self._announce(f"it is not known whether what changed repeats: {error}")
+            return
+        for test, found in changed.items():
+            for (result, _), proof in zip(found, proofs[test], strict=True):
+                if proof.differs:
+                    self._session.take(self._unstable(result, proof))
+                    self._announce(f"{result.id} is unstable, not changed: {' '.join(proof.reasons)}")
 
     def _drop_what_did_not_pass(self) -> None:
         """Tests of which another check failed, or whose attempts do not agree: that is told elsewhere."""
@@ -97,8 +129,10 @@ class Birth:
                 for test, entries in tests.items()
                 if any(waits_for_a_fresh_process(entry) for entry in entries)
             }
-            proofs = self._proofs(asked) if asked else {}
-        except SeedpinError as error:
+            count = sum(map(len, asked.values()))
+            proofs = self._proofs(asked, f"{count} golden(s) wait to be born") if asked else {}
+            self._proved = bool(asked)
+        except (SeedpinError, OSError) as error:
             for test, entries in tests.items():
                 self._refuse(test, entries, str(error))
             return True
@@ -107,23 +141,19 @@ class Birth:
             self._waiting.pop(test, None)
         return failed
 
-    def _proofs(self, tests: Mapping[str, Sequence[Waiting]]) -> dict[str, list[Proof]]:
-        """What one fresh process says of all of them. Raises ModelError, GoldenError."""
+    def _proofs(self, tests: Mapping[str, Sequence[Waiting]], what: str) -> dict[str, list[Proof]]:
+        """What one fresh process says of all of them; ``what`` says why. Raises ModelError, OSError."""
         from seedpin.plugin.fresh import fresh_run, same_start
         from seedpin.plugin.proof import prove
 
         settings = self._session.settings
-        count = sum(map(len, tests.values()))
-        self._announce(
-            f"{count} golden(s) wait to be born: their {len(tests)} test(s) run again in a fresh process ..."
-        )
+        self._announce(f"{what}: their {len(tests)} test(s) run again in a fresh process ...")
         release_memory()
         scratch = self._session.run.path / "fresh"
         scratch.mkdir(parents=True, exist_ok=True)
         files = dict.fromkeys(str(settings.root / test.partition("::")[0]) for test in tests)
         start = same_start(self._config, scratch)
         with fresh_run(settings, list(files), start=start, only=list(tests), scratch=scratch) as fresh:
-            self._proved = True
             return {test: [prove(entry, fresh) for entry in entries] for test, entries in tests.items()}
 
     def _one(self, test: str, entries: Sequence[Waiting], proofs: Sequence[Proof]) -> bool:
@@ -153,9 +183,6 @@ class Birth:
             self._session.take(dataclasses.replace(result, written=final))
 
     def _tell_unproved(self, test: str, entries: Sequence[Waiting], proofs: Sequence[Proof]) -> None:
-        from seedpin.report.terminal import format_failure
-
-        settings = self._session.settings
         proofs_by_check = {
             entry.golden.key.check: proof for entry, proof in zip(entries, proofs, strict=True)
         }
@@ -173,19 +200,25 @@ class Birth:
                 told.append(str(error))
                 records.append(dataclasses.replace(result, written="refused"))
                 continue
-            parted = None if proof.divergence is None else proof.divergence.as_dict()
-            unstable = dataclasses.replace(
-                result, verdict="unstable", written=None, reasons=proof.reasons, divergence=parted
-            )
-            message = format_failure(
-                dataclasses.replace(unstable, divergence=None),  # it is among the reasons
-                golden_dir=settings.golden_dir,
-                run_folder=settings.shown(self._session.run.path),
-                hint=f"seedpin probe {shlex.quote(test)}",
-            )
-            told.append(message)
-            records.append(dataclasses.replace(unstable, message=message))
+            records.append(self._unstable(result, proof))
+            told.append(records[-1].message)
         self._fail(test, "\n\n".join(told), records)
+
+    def _unstable(self, result: CheckResult, proof: Proof) -> CheckResult:
+        from seedpin.report.terminal import format_failure
+
+        settings = self._session.settings
+        parted = None if proof.divergence is None else proof.divergence.as_dict()
+        unstable = dataclasses.replace(
+            result, verdict="unstable", written=None, reasons=proof.reasons, divergence=parted
+        )
+        message = format_failure(
+            dataclasses.replace(unstable, divergence=None),  # it is among the reasons
+            golden_dir=settings.golden_dir,
+            run_folder=settings.shown(self._session.run.path),
+            hint=f"seedpin probe {shlex.quote(result.test)}",
+        )
+        return dataclasses.replace(unstable, message=message)
 
     def _refuse(self, test: str, entries: Sequence[Waiting], why: str) -> None:
         records = [dataclasses.replace(result, written="refused") for result in self._results(test)]

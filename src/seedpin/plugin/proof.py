@@ -11,7 +11,7 @@ from typing import Any
 from seedpin.compare.metrics import compare_clips
 from seedpin.compare.tensors import compare_tensors
 from seedpin.compare.tolerance import check_limits, parse_tolerance
-from seedpin.errors import GoldenError, GoldenWriteError, TraceError
+from seedpin.errors import GoldenError, GoldenWriteError, SeedpinError, TraceError
 from seedpin.goldens.manifest import from_json, to_json
 from seedpin.goldens.store import Golden, GoldenKey, StagedGolden, load_clip, read_golden
 from seedpin.plugin.exhibit import WAITS
@@ -77,8 +77,15 @@ def _manifest_of(path: Path) -> Any:
 def prove(waiting: Waiting, fresh: Fresh) -> Proof:
     """Holds a staged golden against what the fresh process obtained for the same check.
 
-    Raises GoldenError where what was staged cannot be read.
+    An error (what was staged cannot be read, a tolerance that can never fail) refuses this golden alone.
     """
+    try:
+        return _held_against(waiting, fresh)
+    except SeedpinError as error:
+        return Proof(reasons=(f"{error.what}.",))
+
+
+def _held_against(waiting: Waiting, fresh: Fresh) -> Proof:
     key = waiting.golden.key
     there = fresh.results.get(f"{key.test}::{key.check}")
     if there is None or there.device_class != key.device_class:
