@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from seedpin.errors import ConcurrentPinError, DeferredBodyError, PinError, PinOrderWarning
-from seedpin.pinning import stack
+from seedpin.pinning import devices, stack
 from seedpin.pinning.model import seeded_model
 from seedpin.pinning.pin import Block, current_pin, pin, unpinned
 from support.process import State, draw, everything, spoil
@@ -427,6 +427,27 @@ def test_one_manager_may_be_entered_again() -> None:
         assert inner is not outer
     with block:
         assert draw() == first
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_rule_10_restored_where_a_device_cannot_be_asked(
+    fails_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An accelerator whose counters cannot be read at the begin or the end of a pin leaves nothing pinned."""
+    before = settled()
+    calls = 0
+
+    def allocations() -> dict[str, int]:
+        nonlocal calls
+        calls += 1
+        if calls == fails_at:
+            raise RuntimeError("the device fell off the bus")
+        return {}
+
+    monkeypatch.setattr(devices, "allocations", allocations)
+    with pytest.raises(RuntimeError, match="fell off the bus"), pin(1):
+        spoil()
+    assert everything() == before
 
 
 FOLDER = stack.__file__.rpartition("stack.py")[0]

@@ -169,12 +169,18 @@ class Block(Generic[_Held]):
             raise
         finally:
             self._open.pop()
+        self._ended(frame)
         report.speak(error)
         self._after(frame, error)
         return None
 
+    # What a kind of block does besides comes once all is restored: it must not keep the block from ending.
+
+    def _ended(self, frame: stack.Frame) -> None:
+        """Note what is to be known of the block."""
+
     def _after(self, frame: stack.Frame, error: BaseException | None) -> None:
-        """What is to be done once all is restored."""
+        """Raise or warn about what happened in the block."""
 
     def __del__(self) -> None:
         for frame in reversed(getattr(self, "_open", ())):  # absent where __init__ was cut short
@@ -249,25 +255,17 @@ class PinBlock(Block[Pin]):
         if self._level == "strict":
             switches.refuse_autotune()
         profile = active_profile() if self._profile is None else self._profile
-        return stack.Frame(Pin(self._seed, self._level, profile), find_origin())
+        made = Pin(self._seed, self._level, profile)
+        made._devices.begin()
+        return stack.Frame(made, find_origin())
 
     def _held(self, frame: stack.Frame | None) -> Pin:
         assert frame is not None
         assert frame.pin is not None
         return frame.pin
 
-    def __enter__(self) -> Pin:
-        held = super().__enter__()
-        held._devices.begin()
-        return held
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: types.TracebackType | None
-    ) -> Literal[False] | None:
-        frame = self._open[-1]
-        if frame is not None and frame.pin is not None:
-            frame.pin._devices.end()
-        return super().__exit__(kind, error, tb)
+    def _ended(self, frame: stack.Frame) -> None:
+        self._held(frame)._devices.end()
 
     def _after(self, frame: stack.Frame, error: BaseException | None) -> None:
         if self._level == "strict" and isinstance(error, RuntimeError):

@@ -155,13 +155,19 @@ class LazyDeviceSource:
         self._module.manual_seed_all(seed)
 
     def _refuse_capture(self) -> None:
-        is_capturing = getattr(self._module, "is_current_stream_capturing", None)
-        if is_capturing is not None and self._module.is_initialized() and is_capturing():
+        if self._is_capturing():
             raise PinError(
                 "a CUDA graph is being captured, and meanwhile its generators can be neither read nor seeded",
                 hint="begin the pin before the capture and end it after: put `with torch.cuda.graph(...)` "
                 "inside of `with seedpin.pin(...)`",
             )
+
+    def _is_capturing(self) -> bool:
+        ask = getattr(self._module, "is_current_stream_capturing", None)
+        try:
+            return ask is not None and self._module.is_initialized() and bool(ask())
+        except RuntimeError:  # a device that cannot be asked; what is wanted of it will say why
+            return False
 
     def _requeue(self, seeds: dict[str, Any], queued: list[Any]) -> None:
         tracker = getattr(self._module, "_lazy_seed_tracker", None)
