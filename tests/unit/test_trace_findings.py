@@ -157,6 +157,19 @@ def test_only_what_was_read_is_said_to_agree(weights: str, unread: tuple[str, ..
     assert parted(decoded("a", CLIP), decoded("b", CHANGED)).sentence.startswith(says)
 
 
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [("", "Net: all that was recorded before agrees, the output"), ("w", "Net: weights agree, the output")],
+)
+def test_a_call_without_inputs_is_not_said_to_have_equal_ones(weights: str, says: str) -> None:
+    """Inputs are spoken of where there are some."""
+
+    def made(output: str, clip: Record) -> Trace:
+        return trace(call("stage", "Net", {}, bits(output), weights=weights), clip)
+
+    assert parted(made("a", CLIP), made("b", CHANGED)).sentence.startswith(says)
+
+
 def test_inputs_that_were_not_read_are_not_said_to_agree() -> None:
     """An input whose content could not be read is left out of what agrees."""
 

@@ -66,15 +66,17 @@ def same_kind(golden: Seen | None, here: Seen | None) -> bool:
 
 def agreed(golden: Record, here: Record) -> str:
     """``inputs and weights agree``: what was read of a call, on both sides, and is the same."""
-    whole = all_agree(golden.inputs, here.inputs) is not None
-    inputs = "inputs" if whole else "the inputs that could be read"
+    inputs = ""
+    if golden.inputs or here.inputs:
+        whole = all_agree(golden.inputs, here.inputs) is not None
+        inputs = "inputs" if whole else "the inputs that could be read"
     if not (golden.weights or here.weights or golden.unread or here.unread):
-        return f"{inputs} agree"
+        return f"{inputs} agree" if inputs else "all that was recorded before agrees"
     if weights_agree(golden, here):
-        return f"{inputs} and weights agree"
-    if golden.unread or here.unread:
-        return f"{inputs} agree, and so do the weights that could be read"
-    return f"{inputs} agree, and so do the weights that both traces name"
+        return f"{inputs} and weights agree" if inputs else "weights agree"
+    weights = "could be read" if golden.unread or here.unread else "both traces name"
+    weights = f"the weights that {weights}"
+    return f"{inputs} agree, and so do {weights}" if inputs else f"{weights} agree"
 
 
 def draw_changes(golden: Record, here: Record) -> list[str]:
