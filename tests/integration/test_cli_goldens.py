@@ -281,11 +281,13 @@ def test_env_is_compared_with_a_golden(project: Project, command: Command) -> No
     assert done.out.splitlines()[-1].endswith(" measured operations compute the same bits")
     data = json.loads(path.read_text())
     data["environment"]["moves_bits"] |= {"canary.sqrt.float32": "1:0", "torch": "1.0"}
+    data["environment"]["informative"]["os"] = "Linux \x1b[2J"
     path.write_text(json.dumps(data))
     done = command("env", "--golden", str(path))
     assert done.code == 1
     assert re.search(r"^sqrt in float32 +1:0 +1:[0-9a-f]{16}$", done.out, re.MULTILINE)
     assert re.search(rf"^torch +1\.0 +{re.escape(torch.__version__)}$", done.out, re.MULTILINE)
+    assert "\x1b[2J" not in done.out
     changes = json.loads(command("env", "--golden", str(path), "--json").out)["changes"]
     assert [change["key"] for change in changes if change["moves_bits"]] == ["canary.sqrt.float32", "torch"]
     gone = command("env", "--golden", "golden/none.json")
