@@ -168,10 +168,17 @@ NARROWED: list[tuple[str, dict[str, str], list[str]]] = [
 ]  # fmt: skip
 
 
+IN_WORKERS = ("python_functions", "collect_ignore", "a plugin")  # what each worker sees for itself
+
+
 @pytest.mark.parametrize(
-    ("files", "arguments"), [case[1:] for case in NARROWED], ids=[case[0] for case in NARROWED]
+    ("files", "arguments", "workers"),
+    [
+        pytest.param(files, arguments, workers, id=f"{name}{f' with {workers} worker' if workers else ''}")
+        for name, files, arguments in NARROWED
+        for workers in ((None, 1) if name in IN_WORKERS else (None,))
+    ],
 )
-@pytest.mark.parametrize("workers", [None, 1])
 def test_rule_3_a_run_that_was_narrowed_lets_nothing_be_deleted(
     project: Project, command: Command, files: dict[str, str], arguments: list[str], workers: int | None
 ) -> None:
