@@ -12,21 +12,24 @@ import signal
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from types import FrameType, SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
 
 from seedpin.cli import cli
+from seedpin.clip import codec
+from seedpin.clip.codec import decode
 from seedpin.clip.webp import encode_webp
 from seedpin.environment.fingerprint import Environment
 from seedpin.errors import DamagedGoldenError, NewerFormatError, RunError, SeedpinError, TraceError
 from seedpin.goldens.content import verify_content
 from seedpin.goldens.inventory import verify_entry, walk_goldens
 from seedpin.goldens.manifest import from_json, to_json
-from seedpin.goldens.store import GoldenKey, load_clip, read_golden
+from seedpin.goldens.store import Golden, GoldenKey, load_clip, read_golden
 from seedpin.plugin.publish import _properties
+from seedpin.plugin.subject import ClipSubject
 from seedpin.report.data import view_check, view_row, view_run
 from seedpin.report.github import summary, workflow_commands
 from seedpin.report.html import write_report
@@ -328,6 +331,34 @@ def test_frames_larger_than_their_facts_take_no_memory(tmp_path: Path) -> None:
         load_clip(golden)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
+
+
+def test_facts_that_ask_for_much_are_refused_before_memory_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a thousand million frames that are not there nor more than the machine holds take any."""
+    import tracemalloc
+
+    small = stage(tmp_path, KEY, 50)
+    manifest = from_json(small.read_bytes(), small)
+    payload = small.parent / manifest.files["frames"].name
+    tracemalloc.start()
+    facts = {**manifest.facts, "frames": 10**9, "height": 1, "width": 1}
+    with pytest.raises(DamagedGoldenError, match=r"holds 2 members|the limit on this machine"):
+        decode(payload, "zip", facts)
+    monkeypatch.setattr(codec, "_memory", lambda: 8 << 30)
+    with pytest.raises(DamagedGoldenError, match=r"the limit on this machine is 4\.0"):
+        decode(payload, "zip", {**manifest.facts, "frames": 1000, "height": 4000, "width": 4000})
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_a_golden_of_quite_another_size_is_not_decoded_for_hints() -> None:
+    """A check that is incomparable by its facts takes no gigabytes to say what the golden looks like."""
+    clip = ClipSubject(moving_shapes(2, 16, 24), single_image=False)
+    facts = {**clip.facts, "frames": 1, "height": 16383, "width": 16383}
+    golden = SimpleNamespace(manifest=SimpleNamespace(facts=facts))  # any look at its file would fail
+    assert clip.hints(cast("Golden", golden)) == ()
 
 
 def test_linked_folders_are_walked_where_pytest_reads_them(tmp_path: Path) -> None:

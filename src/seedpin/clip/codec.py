@@ -11,18 +11,21 @@ not: smooth float32 frames deflate to 72 % rather than 87 %, in half the time.
 
 from __future__ import annotations
 
+import math
+import os
+import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from seedpin.clip.archive import pack, unpack
 from seedpin.clip.clip import CHANNELS, DTYPES, Clip, ranges_of
-from seedpin.clip.webp import LARGEST_SIDE, decode_webp, encode_webp
+from seedpin.clip.webp import LARGEST_SIDE, check_header, decode_webp, encode_webp
 from seedpin.errors import (
     DamagedGoldenError,
     EmptyClipError,
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
     import torch
 
 LARGEST_CLIP = 1 << 35
-"""Bytes of pixels that decode() fills at most (32 GiB), whatever a manifest says."""
+"""Bytes of pixels that decode() fills at most (32 GiB), whatever a manifest says; no more than half of the
+machine's memory either."""
 
 _LFS = b"version https://git-lfs.github.com/spec/v1"
 _RESTORE = "restore the file from version control, or write the golden anew with pytest --update-golden=all"
@@ -152,6 +156,10 @@ def _decode(
     if extension != ("webp" if images and total == 1 else "zip"):
         raise DamagedGoldenError(f"{what} has the extension {extension!r}, which its facts do not call for")
     size = int(np.prod(frame_shape)) * dtype.itemsize
+    if extension == "webp":
+        check_header(data, frame_shape, what)
+    else:
+        _check_count(data, total, what)
     frames = np.empty(shape, dtype)
     if extension == "webp":
         frames[0] = decode_webp(data, frame_shape, what)
@@ -184,13 +192,37 @@ def _checked_facts(
     if fps is not None and not isinstance(fps, (int, float)):
         raise DamagedGoldenError(f"the facts of {what} say fps: {fps!r}")
     dtype = np.dtype(str(name))
-    total = sizes[0] * sizes[1] * sizes[2] * sizes[3] * dtype.itemsize
-    if total > LARGEST_CLIP:
+    total, limit = decoded_bytes(facts), min(LARGEST_CLIP, _memory() // 2)
+    if total > limit:
         raise DamagedGoldenError(
-            f"the facts of {what} ask for {total / 2**30:.0f} GiB of frames; "
-            f"the limit is {LARGEST_CLIP >> 30}"
+            f"the facts of {what} ask for {total / 2**30:.1f} GiB of frames; "
+            f"the limit on this machine is {limit / 2**30:.1f}"
         )
     return (sizes[0], sizes[1], sizes[2], sizes[3]), dtype, fps
+
+
+def decoded_bytes(facts: Mapping[str, object]) -> int:
+    """What a clip of these facts takes in memory, in bytes; 0 where they are none."""
+    sizes = [facts.get(key) for key in ("frames", "height", "width", "channels")]
+    if facts.get("dtype") not in DTYPES or not all(isinstance(size, int) for size in sizes):
+        return 0
+    return math.prod(cast("list[int]", sizes)) * np.dtype(str(facts["dtype"])).itemsize
+
+
+def _memory() -> int:
+    """Bytes of memory of this machine; where that is not told, as many as anything may take."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 2 * LARGEST_CLIP
+
+
+def _check_count(data: bytes, total: int, what: str) -> None:
+    """Refuses a zip of another number of members before anything is made for each."""
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        count = len(archive.infolist())
+    if count != total:
+        raise DamagedGoldenError(f"{what} holds {count} members, expected are {total}")
 
 
 def _as_images(dtype: np.dtype[Any], height: int, width: int) -> bool:

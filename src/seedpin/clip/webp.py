@@ -38,7 +38,7 @@ def decode_webp(data: bytes, shape: tuple[int, int, int], what: str) -> npt.NDAr
     The header is compared with ``shape`` before anything is decoded, so that a small file cannot ask for a
     lot of memory. Raises DamagedGoldenError, and what Pillow raises for damaged bytes.
     """
-    _check_header(data, shape, what)
+    check_header(data, shape, what)
     with _sized(shape[0] * shape[1]), WebPImagePlugin.WebPImageFile(BytesIO(data)) as image:
         pixels = np.asarray(image)
     if pixels.shape == (*shape[:2], 3) and shape[2] == 4:
@@ -69,7 +69,8 @@ def _sized(pixels: int) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _check_header(data: bytes, shape: tuple[int, int, int], what: str) -> None:
+def check_header(data: bytes, shape: tuple[int, int, int], what: str) -> None:
+    """Compares what a WebP file's header says with ``shape`` (H, W, C). Raises DamagedGoldenError."""
     # RIFF container: "RIFF", size, "WEBP", then one chunk "VP8L", size, 0x2f, 14 bits of width - 1,
     # 14 bits of height - 1 (developers.google.com/speed/webp/docs/webp_lossless_bitstream_specification).
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":

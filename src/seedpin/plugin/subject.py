@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from seedpin.clip.adapt import as_clip
-from seedpin.clip.codec import decode_tensors, encode, encode_tensors
+from seedpin.clip.codec import decode_tensors, decoded_bytes, encode, encode_tensors
 from seedpin.clip.digest import array_digest, clip_digest, frame_digests
 from seedpin.clip.suspect import Suspicion, suspicions
 from seedpin.compare.diagnose import hints as clip_hints
@@ -52,6 +52,9 @@ class Subject(Protocol):
         """Why this should not become a golden."""
 
 
+_MOST_FOR_HINTS = 1 << 28
+
+
 class ClipSubject:
     """A clip. Arguments as of ``seedpin.as_clip``, and its errors."""
 
@@ -81,6 +84,9 @@ class ClipSubject:
         return compare_clips(load_clip(golden), self.clip)
 
     def hints(self, golden: Golden) -> tuple[str, ...]:
+        size = decoded_bytes(golden.manifest.facts)
+        if size > _MOST_FOR_HINTS and size > 16 * self.clip.frames.nbytes:
+            return ()  # a golden of quite another size is not worth the memory
         return clip_hints(load_clip(golden), self.clip)
 
     def suspicions(self) -> tuple[Suspicion, ...]:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from seedpin.clip.archive import unpack
 from seedpin.clip.clip import Clip
-from seedpin.clip.webp import LARGEST_SIDE, encode_webp
+from seedpin.clip.webp import LARGEST_SIDE, check_header, encode_webp
 from seedpin.errors import DamagedGoldenError, SeedpinError
 from seedpin.goldens.store import Golden, load_clip, read_golden
 from seedpin.run.result import CheckResult
@@ -150,6 +150,8 @@ def _write_plain(
 def _members(golden: Golden) -> Iterator[bytes]:
     path = golden.file("frames")
     data = path.read_bytes()
+    facts = golden.manifest.facts
+    shape = (int(facts["height"]), int(facts["width"]), int(facts["channels"]))
     if path.suffix == ".webp":
         members: Iterator[bytes] = iter([data])
     else:
@@ -160,8 +162,7 @@ def _members(golden: Golden) -> Iterator[bytes]:
         names = [f"{index:04d}.webp" for index in range(count)]
         members = unpack(data, names, _LARGEST_MEMBER, deflate=False, what=str(path))
     for member in members:
-        if member[:4] != b"RIFF" or member[8:16] != b"WEBPVP8L":
-            raise DamagedGoldenError(f"{path} holds something else than lossless WebP")
+        check_header(member, shape, str(path))
         yield member
 
 

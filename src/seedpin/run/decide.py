@@ -237,6 +237,11 @@ def _verified(run: Run, result: CheckResult, folder: Path) -> tuple[Golden, tupl
             shutil.copyfile(path, folder / name)
         copy = read_golden(folder / source.name)
         assert copy is not None
+        if dict(copy.manifest.facts) != dict(result.facts_obtained):
+            raise RunError(
+                f"{source} is of {dict(copy.manifest.facts)}, the run's record tells {result.facts_obtained}",
+                hint=_FETCH,
+            )
         suspects = verify_content(copy)
     except (DamagedGoldenError, OSError) as error:
         what = error.what if isinstance(error, DamagedGoldenError) else str(error)
