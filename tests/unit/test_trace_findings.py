@@ -180,6 +180,18 @@ def test_inputs_that_were_not_read_are_not_said_to_agree() -> None:
     assert "the inputs that could be read agree" in parted(decoded("a", CLIP), decoded("b", CHANGED)).sentence
 
 
+def test_what_was_not_read_before_an_interval_is_left_out() -> None:
+    """Before an interval everything agrees only as far as it was read."""
+    blind = Fingerprint("", "float32", LATENTS, unread="on meta: it has no content")
+
+    def after_blind(latents: str, clip: Record) -> Trace:
+        first = call("stage", "encoder", {"x": bits("x")}, blind)
+        return trace(first, call("stage", "dit", {"x": bits(latents)}, bits(latents)), clip)
+
+    found = parted(after_blind("a", CLIP), after_blind("b", CHANGED))
+    assert "differs though everything before that could be read agrees" in found.sentence
+
+
 # -- settings --------------------------------------------------------------------------------------------
 
 

@@ -146,10 +146,20 @@ def _glue(run: Run, event: Event, changed: Sequence[Row]) -> Divergence:
         where = wording.draw_place(end)
     target = f"random draw {wording.draw_number(run.here, here)}" if drawn else label(golden)
     why = "; ".join(filter(None, ["" if reshaped else wording.suspects(end, golden), handed]))
-    sentence = f"between {first} and {target}: the input {inputs} {differ} though everything before agrees"
+    before = _everything_before(run, event)
+    sentence = f"between {first} and {target}: the input {inputs} {differ} though {before} agrees"
     sentence += (f" ({why})" if why else "") + (f": {wording.draw(here)}" if drawn else "")
     place = f"{where} -> {wording.draw_place(here) if drawn else golden.name}"
     return run.divergence("glue", place, sentence, event, wording.swapped_sites(run.golden, run.here))
+
+
+def _everything_before(run: Run, event: Event) -> str:
+    """What agrees before a moment, as far as it was read."""
+    ended = sum(other.phase == "out" for other in run.events[: run.position(event)])
+    for golden, here in run.pairs[:ended]:
+        if all_agree(golden.outputs, here.outputs) is None:
+            return "everything before that could be read"
+    return "everything before"
 
 
 def _draw(run: Run, event: Event, golden: Record, here: Record) -> Divergence | None:
