@@ -151,6 +151,8 @@ class SeedpinSession:
             report.seedpin = [  # type: ignore[attr-defined]
                 result.as_dict() for result in state.results
             ]
+        if call.when == "teardown":
+            state.release()
         return report
 
     def _explain(self, error: BaseException | None, state: ItemState, report: pytest.TestReport) -> None:

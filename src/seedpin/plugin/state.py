@@ -88,6 +88,13 @@ class ItemState:
         if self.keep is not None:
             self.keep(result)
 
+    def release(self) -> None:
+        """Let go of all that is as large as a model: pytest keeps its items to the session's end."""
+        self.models.clear()
+        self.calls.clear()
+        self.staged.clear()
+        self.pin_before = None
+
     def failing(self) -> list[CheckResult]:
         """Checks that did not pass and that no report has told yet."""
         return [result for result in self.results[self.told :] if not result.passed]
