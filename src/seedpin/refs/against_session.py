@@ -18,6 +18,7 @@ from seedpin.refs.git import is_dirty, merge_base, resolve_commit, short
 from seedpin.refs.reference import Session, run_missing, session_of
 from seedpin.refs.worktree import describe
 from seedpin.run.result import CheckResult
+from seedpin.untrusted import printable
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
@@ -168,7 +169,7 @@ class AgainstSession:
             if names:
                 write(f"{title} ({len(names)}):")
                 for name in names:
-                    write(f"  {name}")
+                    write(printable(f"  {name}"))
 
     def _gone(self, results: Sequence[CheckResult]) -> list[str]:
         """Tests that the same arguments select there and not here, and checks of tests on both sides."""

@@ -25,6 +25,7 @@ from seedpin.refs.git import short
 from seedpin.refs.places import place_between
 from seedpin.refs.reference import Session, run_missing, session_of
 from seedpin.run.result import CheckResult
+from seedpin.untrusted import printable
 
 if TYPE_CHECKING:
     from seedpin.plugin.session import SeedpinSession
@@ -150,10 +151,10 @@ class AttributeSession:
         terminalreporter.section("seedpin: code or environment", sep="-")
         for result in self.found:
             attribution = result.attribution or {}
-            terminalreporter.write_line(f"{result.id}")
-            terminalreporter.write_line(f"  {attribution['sentence']}")
+            terminalreporter.write_line(printable(result.id))
+            terminalreporter.write_line(printable(f"  {attribution['sentence']}"))
             for place in attribution["places"]:
-                terminalreporter.write_line(f"  {place}")
+                terminalreporter.write_line(printable(f"  {place}"))
 
 
 def _beside(result: CheckResult) -> Path:

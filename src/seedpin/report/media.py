@@ -140,7 +140,7 @@ def _write_plain(
                 if written.setdefault(digest, name) == name:
                     (report / name).write_bytes(data)
                 names.append(written[digest])
-        except (SeedpinError, zipfile.BadZipFile, OSError, ValueError) as error:
+        except (SeedpinError, zipfile.BadZipFile, OSError, ValueError, LookupError, TypeError) as error:
             notes.append(f"The {side} clip is not shown: {getattr(error, 'what', error)}")
             names = []
         sides.append(tuple(names))
