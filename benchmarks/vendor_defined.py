@@ -116,7 +116,7 @@ def _matrix_cases(dtype: torch.dtype, n: int) -> Iterator[tuple[str, Callable[[]
 
     linalg: Any = torch.linalg
     a = torch.rand(n, n, dtype=dtype) * 0.1 + 3 * torch.eye(n, dtype=dtype)
-    b, named = torch.rand(n, 3, dtype=dtype), f"{dtype} {n}"
+    b, named = torch.rand(n, 16, dtype=dtype), f"{dtype} {n}"
     for name in _named("eigh eigvalsh cholesky ldl_factor"):
         yield f"linalg.{name} {named}", partial(getattr(linalg, name), a @ a.mH)
     for name in _named("eig svd qr lu inv pinv det slogdet matrix_exp cond"):

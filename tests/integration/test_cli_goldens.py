@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 import shutil
 from collections.abc import Callable
@@ -270,6 +271,17 @@ def test_env_marks_what_can_move_bits(project: Project, command: Command) -> Non
     data = json.loads(command("env", "--json", "--canary").out)
     assert data["environment"]["moves_bits"] == golden["moves_bits"]
     assert any(line.startswith("*  sqrt in float32 ") for line in command("env", "--canary").out.splitlines())
+
+
+def test_env_says_what_the_portable_class_covers(project: Project, command: Command) -> None:
+    """Of the portable class it is said what of NumPy and of compiled code it does not cover."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip("the profile 'portable' exists on x86-64 only")
+    project.write({"pyproject.toml": "[tool.seedpin]\ncpu_profile = 'portable'\n"})
+    out = command("env").out
+    assert "device class  cpu-x86_64-portable" in out
+    assert "of NumPy + - * /, square roots" in out
+    assert "torch.compile" in out
 
 
 def test_env_is_compared_with_a_golden(project: Project, command: Command) -> None:

@@ -216,7 +216,8 @@ def _linalg() -> Cases:
         return factor
 
     def qr(d: torch.dtype) -> torch.Tensor:
-        return torch.linalg.qr(values(12, 9).to(d))[0]
+        q: torch.Tensor = torch.linalg.qr(values(12, 9).to(d))[0]
+        return q
 
     return {
         "linalg": [

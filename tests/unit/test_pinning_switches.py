@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch.utils import _device
 
+from seedpin.blas import BlasThreads
 from seedpin.errors import AutotuneError
 from seedpin.pinning import ambient, fp32, kept, switches
 from seedpin.pinning.pin import pin
@@ -36,6 +37,7 @@ OTHER: dict[str, Callable[[Any], Any]] = {
     "float32_precision": lambda v: fp32.Float32Precision("high", not v.cudnn_tf32, v.keys),
     "matmul.allow_fp16_reduced_precision_reduction": lambda v: True,
     "matmul.allow_bf16_reduced_precision_reduction": lambda v: True,
+    "numpy_blas_threads": lambda v: BlasThreads(tuple((path, 2) for path, _ in v.libraries)),
     "portable_kernels": lambda v: "" if v else "strict",
     "sdpa.priority_order": lambda v: v[::-1],
     "preferred_blas_library": lambda v: getattr(torch._C._BlasBackend, "Default", v),

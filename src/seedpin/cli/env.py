@@ -50,8 +50,12 @@ def command(
             }
         )
         return
+    from seedpin.environment.device import PORTABLE, PORTABLE_COVERS
+
     for one in classes:
         say(f"device class  {one.name}")
+        if one.name == PORTABLE:
+            say(f"{'':<13} covers {PORTABLE_COVERS}")
     for key, value in _settings(project).items():
         say(f"{key:<13} {value}")
     say()

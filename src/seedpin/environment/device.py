@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 KINDS = ("cpu", "cuda", "mps", "xpu")
 
+PORTABLE = "cpu-x86_64-portable"
+PORTABLE_COVERS = (
+    "torch's operations; of NumPy + - * /, square roots and integers, not exp, log, power and matrix "
+    "products; no code that torch.compile generates"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceClass:
@@ -126,7 +132,7 @@ def cpu_class_of(
             parts.append(aten)
         return DeviceClass("cpu", "-".join(parts), details | {"brand": cpu.brand})
     if portable:
-        return DeviceClass("cpu", "cpu-x86_64-portable", {"architecture": "x86_64", "profile": "portable"})
+        return DeviceClass("cpu", PORTABLE, {"architecture": "x86_64", "profile": "portable"})
     level = onednn_level(cpu.flags, onednn_limit(environ)) if onednn else aten
     details |= {"vendor": cpu.vendor, "brand": cpu.brand, "onednn": level}
     parts = ["cpu", "x86_64", cpu.vendor, aten]

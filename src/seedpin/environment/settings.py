@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
 
+from seedpin import blas
+
 Found = dict[str, tuple[str, bool]]
 
 UNSET = "unset"
@@ -87,6 +89,8 @@ def torch_settings(kind: str) -> Found:
         # torch can set it and not tell it; it holds for the thread, and so for Python's numbers as well.
         "flush_denormal": ("on" if sys.float_info.min / 4 == 0 else "off", kind == "cpu"),
         "interop_threads": (str(torch.get_num_interop_threads()), False),
+        # Noise and schedules are computed in NumPy for models on any device.
+        "numpy_blas_threads": (str(blas.read_threads()), True),
         "mha_fastpath": (_call(getattr(torch.backends, "mha", None), "get_fastpath_enabled"), True),
         "opt_einsum": (_opt_einsum(), True),
         "sdpa": (_sdpa(kind), True),

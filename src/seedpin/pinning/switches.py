@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from seedpin import blas
 from seedpin.errors import AutotuneError
 from seedpin.pinning import fp32, kernels
 from seedpin.pinning.kept import KEPT, is_tuning
@@ -79,6 +80,13 @@ _SET: tuple[Switch, ...] = (
         torch.get_num_threads,
         torch.set_num_threads,
         to(1),
+    ),
+    row(
+        "numpy_blas_threads",
+        "NumPy's products are split by the threads of its own BLAS, which torch's switch does not reach",
+        blas.read_threads,
+        blas.write_threads,
+        blas.BlasThreads.single,
     ),
     row(
         "portable_kernels",
