@@ -112,3 +112,27 @@ def test_joined_calls_are_numbered_on(request_: Any) -> None:
     assert [numbers.pop(key) for key in clips] == [[0]]
     assert len(numbers) == 3
     assert all(found == [0, 1, 2, 3] for found in numbers.values()), numbers
+
+
+def test_loops_of_joined_calls_are_numbered_on() -> None:
+    """A sampling loop of the second call is not the first loop again."""
+
+    class Scheduler:
+        def set_timesteps(self, count: int) -> None:
+            self.timesteps = torch.arange(count)
+
+        def step(self, sample: torch.Tensor) -> torch.Tensor:
+            return sample + 1
+
+    scheduler = Scheduler()
+
+    def call() -> Call:
+        with record(scheduler) as recorder:
+            for _ in range(2):
+                scheduler.set_timesteps(1)
+                scheduler.step(torch.ones(1))
+        return Call("__call__", recorder)
+
+    trace = trace_of([call(), call()], [np.zeros((2, 2, 3), np.uint8)])
+    assert trace is not None
+    assert [entry.loop for entry in trace.records if entry.name.endswith(".step")] == [0, 1, 2, 3]

@@ -100,13 +100,16 @@ def _joined(calls: Sequence[Call]) -> Trace | None:
         return traces[0] if traces else None
     records: list[Record] = []
     seen: dict[tuple[str, str], int] = {}
+    loops = 0
     for trace in traces:
-        base = dict(seen)
+        base, first_loop = dict(seen), loops
         for entry in trace.records:
             key = (entry.kind, entry.name)
             number = base.get(key, 0) + entry.call
             seen[key] = max(seen.get(key, 0), number + 1)
-            records.append(replace(entry, call=number))
+            loop = None if entry.loop is None else first_loop + entry.loop
+            loops = max(loops, 0 if loop is None else loop + 1)
+            records.append(replace(entry, call=number, loop=loop))
     first = traces[0]
     return replace(
         first,
