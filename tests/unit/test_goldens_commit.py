@@ -313,3 +313,36 @@ def test_what_a_killed_writer_left_is_told_as_left_over(tmp_path: Path) -> None:
     found = walk_goldens(shelf.store.root)
     assert [path.name for path in found.leftovers] == ["first.cpu-one.0123456789ab.zip"]
     assert [path.name for path in found.unknown] == ["notes.txt"]
+
+
+def test_a_reader_beside_a_writer_never_sees_one_golden_older_than_another_it_has_read(
+    tmp_path: Path,
+) -> None:
+    """While goldens are replaced together, what is read second is of the same update or of a later one."""
+    shelf = Shelf(tmp_path, KEYS)
+    generations = [shelf.changes(value) for value in range(10, 26)]
+    order = {digest_of(change.staged): at for at, row in enumerate(generations) for change in row}
+    shelf.store.write_goldens(generations[0])
+
+    def write_all() -> None:
+        for changes in generations[1:]:
+            shelf.store.write_goldens(changes)
+
+    child = os.fork()
+    if child == 0:
+        code = 3
+        try:
+            write_all()
+            code = 0
+        finally:
+            os._exit(code)
+    seen, ended = set(), 0
+    while not ended:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        for keys in (KEYS, KEYS[::-1]):
+            found = [shelf.store.read(key) for key in keys]
+            first, second = (order[golden.manifest.digest] for golden in found if golden is not None)
+            assert first <= second
+            seen.add(second)
+    assert status == 0
+    assert max(seen) == len(generations) - 1
