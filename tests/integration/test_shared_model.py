@@ -155,3 +155,67 @@ def test_a_golden_that_needs_another_test_before_it_is_not_born(shared: Project)
         ["*UNSTABLE*test_uses_it*", "*First difference: the weights of *paint differ*"]
     )
     assert not shared.golden_files()
+
+
+MADE = """
+import pytest
+import seedpin
+import torch
+from net import Net
+
+
+@pytest.fixture(scope="module")
+def model(seeded_model_factory):
+    return seeded_model_factory(Net)
+
+
+@pytest.fixture(scope="module")
+def clip(model):
+    return model()
+
+
+@pytest.fixture(scope="module")
+def bare():
+    with seedpin.pin(8):
+        return torch.rand(4)
+
+
+def test_one(clip, golden_tensors):
+    golden_tensors.check(clip)
+
+
+def test_two(clip, golden_tensors):
+    golden_tensors.check(clip[0], "first")
+    golden_tensors.check(clip[1], "second")
+
+
+def test_bare_one(bare, golden_tensors):
+    golden_tensors.check(bare)
+
+
+def test_bare_two(bare, golden_tensors):
+    golden_tensors.check(bare + 1)
+
+
+def test_unpinned(model, golden_tensors):
+    golden_tensors.check(torch.ones(3))
+"""
+
+
+def test_what_a_fixture_made_for_several_tests_has_one_pin_in_all_of_them(shared: Project) -> None:
+    """A clip that a module's fixture generated, by a shared model or under a bare pin, is recorded with that
+    pin by each test that checks it, whichever ran first; a test that only shares the model pins nothing."""
+    shared.write({"test_net.py": MADE})
+    shared.mint("--seedpin-seed=5", "-W", "ignore")
+    seeds = {name: data["seed"] for name, data in manifests(shared).items()}
+    assert seeds == {
+        "test_one::tensors": 5,
+        "test_two::first": 5,
+        "test_two::second": 5,
+        "test_bare_one::tensors": 8,
+        "test_bare_two::tensors": 8,
+        "test_unpinned::tensors": None,
+    }
+    for name in ("test_one", "test_two", "bare_two", "bare_one", "unpinned"):
+        found = shared.pytest("--seedpin-seed=5", "-W", "ignore", "-k", name)
+        found.assert_outcomes(passed=1, deselected=4)

@@ -16,7 +16,7 @@ from seedpin.errors import DeviceUnavailableError, UnpinnedClipWarning, UsageErr
 from seedpin.pinning.model import PinInfo
 from seedpin.pinning.pin import Pin, current_pin, last_pin, pin
 from seedpin.pinning.profiles import verify_profile
-from seedpin.plugin.state import UPDATE, ItemState, Update
+from seedpin.plugin.state import RUNNING, UPDATE, ItemState, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,11 @@ def find_circumstances(
     late to be in force, SeedpinError as ``device_class`` does.
     """
     update = request.config.stash[UPDATE]
+    running = request.config.stash.get(RUNNING, None)
     pinned = _pin_of_this_test(state)
+    if running is not None and (pinned is None or pinned is running.built):
+        # A clip that a fixture made for several tests has the same pin in each of them.
+        pinned = running.pin_of_fixtures(request.node)
     if pinned is not None:
         # Kept, because the pin under which this check looks at settings is the last one from now on.
         state.devices |= pinned.devices_used

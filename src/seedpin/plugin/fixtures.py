@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seedpin.plugin.state import CONFIG, ITEM
+from seedpin.plugin.state import CONFIG, ITEM, RUNNING
 
 if TYPE_CHECKING:
     from seedpin.pinning.model import SeededModel
@@ -57,6 +57,7 @@ def seeded_model_factory(request: pytest.FixtureRequest) -> Callable[..., Seeded
     that makes it. ``seed`` and ``level``, where given, hold for the building and for every call.
     """
     from seedpin.pinning.model import seeded_model as wrap_model
+    from seedpin.pinning.pin import last_pin
     from seedpin.plugin.running import share
 
     config = request.config
@@ -72,6 +73,7 @@ def seeded_model_factory(request: pytest.FixtureRequest) -> Callable[..., Seeded
             methods=tuple(methods),
         )
         share(model, config, seed, level)
+        config.stash[RUNNING].built = last_pin()
         return model
 
     return wrap

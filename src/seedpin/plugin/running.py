@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from seedpin.plugin.state import AGAINST, CONFIG, ITEM, RUNNING, UPDATE, ItemSta
 if TYPE_CHECKING:
     from seedpin.config import Config
     from seedpin.pinning.model import CallSettings, SeededModel
+    from seedpin.pinning.pin import Pin
     from seedpin.plugin.calls import Call, Watch
 
 
@@ -23,6 +25,8 @@ class Running:
     def __init__(self, config: pytest.Config) -> None:
         config.stash[RUNNING] = self
         self.item: pytest.Item | None = None
+        self.built: Pin | None = None
+        self._pins: dict[pytest.FixtureDef[Any], Pin] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -39,10 +43,30 @@ class Running:
         if fixturedef.scope == "function":
             return (yield)
         before, self.item = self.item, None
+        last = _last_pin()
         try:
             return (yield)
         finally:
             self.item = before
+            self._pins.pop(fixturedef, None)
+            found = _last_pin()
+            if found is not None and found is not last and found is not self.built:
+                self._pins[fixturedef] = found
+
+    def pin_of_fixtures(self, item: pytest.Item) -> Pin | None:
+        """The last pin that a fixture shared with other tests used: what it made may be what ``item`` checks.
+
+        A pin under which such a fixture only built a model is none.
+        """
+        info = getattr(item, "_fixtureinfo", None)
+        own = {found for defs in getattr(info, "name2fixturedefs", {}).values() for found in defs}
+        return next((pin for known, pin in reversed(self._pins.items()) if known in own), None)
+
+
+def _last_pin() -> Pin | None:
+    pinning = sys.modules.get("seedpin.pinning.stack")  # not imported for a fixture that pins nothing
+    found: Pin | None = None if pinning is None else pinning.last_pin()
+    return found
 
 
 def pin_of(item: pytest.Item, settings: Config) -> tuple[int, str]:
