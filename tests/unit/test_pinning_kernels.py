@@ -469,3 +469,12 @@ def test_a_broken_registration_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.undo()
         kernels.install("strict")
         kernels.install("")
+
+
+def test_traced_code_takes_them() -> None:
+    """What torch.compile traces and hands to ATen gives the exact root as well."""
+    x = torch.rand(4096)
+    with replaced():
+        compiled: Any = torch.compile(lambda x: (x.sqrt(), x**0.5), backend="aot_eager")
+        for root in compiled(x):
+            np.testing.assert_array_equal(root.numpy(), np.sqrt(x.numpy()))
