@@ -317,6 +317,14 @@ def test_odd(label, request, addition, seeded_model, golden_video):
     result.stdout.fnmatch_lines(["5 golden(s) written: proved in a fresh process"])
 
 
+def test_a_path_that_is_also_an_option_s_value_is_told_apart(birth: Project) -> None:
+    """`pytest --rootdir DIR DIR` starts a fresh process that can be started."""
+    birth.write({"test_plain.py": PLAIN.format(after="")})
+    root = str(birth.root)
+    birth.pytest("--update-golden", "--rootdir", root, "--confcutdir", root, root).assert_outcomes(passed=1)
+    assert born(birth) == {"probe": "fresh"}
+
+
 LENIENT = """
 import numpy as np
 

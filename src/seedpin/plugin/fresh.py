@@ -45,6 +45,8 @@ _FOREIGN = (
 )
 # Files that the session that asks writes, possibly because an ini file says so: the other must not.
 _OUTPUTS = {"xmlpath": "--junitxml", "htmlpath": "--html", "report_log": "--report-log"}
+# Given anew, whatever the session was given; with the number of values that follow.
+_SET_HERE = {"--rootdir": 1, "-c": 1, "--config-file": 1}
 # `python -m pytest` would put the working folder on the import path, which `pytest` does not.
 _PYTEST = (
     "import sys; sys.path[:1] == [''] and sys.path.pop(0); import pytest; sys.exit(pytest.console_main())"
@@ -88,7 +90,7 @@ def same_start(config: pytest.Config, scratch: Path) -> Start:
     folder = config.invocation_params.dir.resolve()
     raw = tuple(str(argument) for argument in config.invocation_params.args)
     variables: dict[str, str] = config.stash.get(VARIABLES, dict(os.environ))
-    given = settings_of(raw, tuple(config.option.file_or_dir or ()))
+    given = settings_of(raw, tuple(config.option.file_or_dir or ()), without=_SET_HERE)
     last = ["--continue-on-collection-errors", "--maxfail=0"]
     if config.inipath is not None:
         last += ["-c", str(config.inipath)]

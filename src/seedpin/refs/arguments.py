@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from seedpin.goldens.names import split_node_id
 from seedpin.refs.worktree import Checkout
@@ -147,15 +148,21 @@ def split_node_id_argument(argument: str) -> tuple[str, ...]:
     return (head, *names)
 
 
-def settings_of(raw: Sequence[str], positionals: Sequence[str]) -> tuple[str, ...]:
-    """The arguments that may change what a test gives: all but paths, selection and output."""
+def settings_of(
+    raw: Sequence[str], positionals: Sequence[str], without: Mapping[str, int] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """The arguments that may change what a test gives: all but paths, selection and output.
+
+    ``without``: further options to leave out, each with the number of values that follow it.
+    """
     rest = list(positionals)
     kept = []
-    for argument in selection_of(raw):
+    # From the end: of `--rootdir tests tests` the last one is the path, the other an option's value.
+    for argument in reversed(selection_of(_without(raw, without))):
         if argument in rest:
             rest.remove(argument)
         else:
-            kept.append(argument)
+            kept.insert(0, argument)
     return tuple(
         argument for argument in _without(kept, _SELECTING) if not _SHORT_SELECTING.fullmatch(argument)
     )
