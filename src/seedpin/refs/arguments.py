@@ -156,7 +156,7 @@ def settings_of(
     ``without``: further options to leave out, each with the number of values that follow it.
     """
     rest = list(positionals)
-    kept = []
+    kept: list[str] = []
     # From the end: of `--rootdir tests tests` the last one is the path, the other an option's value.
     for argument in reversed(selection_of(_without(raw, without))):
         if argument in rest:
