@@ -114,6 +114,18 @@ def test_equal_bits_that_were_drawn_otherwise_are_told(net: Project, slip: str, 
     assert "MovedDrawsWarning" not in net.pytest(env={"SLIP": slip}).stdout.str()
 
 
+def test_a_warning_that_a_filter_makes_an_error_says_so(net: Project) -> None:
+    """A strict warning filter fails the check; the next step is about that warning, not about the clip."""
+    net.mint()
+    result = net.pytest("-W", "error", env={"SLIP": "generator"})
+    result.assert_outcomes(failed=1)
+    kind = "seedpin.errors.MovedDrawsWarning"
+    result.stdout.fnmatch_lines([f"*next: a warning filter makes this an error: *default::{kind}"])
+    net.pytest("-W", "error", "-W", f"default::{kind}", env={"SLIP": "generator"}).assert_outcomes(
+        passed=1, warnings=1
+    )
+
+
 def test_a_trace_at_modules_is_compared_with_a_golden_at_stages(net: Project) -> None:
     """The place is told at the level that both have, and the message says so."""
     net.mint("--seedpin-trace=stages")

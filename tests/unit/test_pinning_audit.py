@@ -127,6 +127,18 @@ def test_draw_from_the_global_generator_though_one_was_passed(monkeypatch: pytes
     assert "Tensor.normal_" in found.what
 
 
+def test_a_generator_that_was_left_out_is_said_to_be_just_that() -> None:
+    """The pin holds the global generator, so what is told is the draw that passes the caller's by."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with audit(generator_passed=True):
+            torch.zeros(3).normal_()
+    (message,) = (str(w.message) for w in caught if w.category is EntropyWarning)
+    assert message.startswith("a generator was passed to a pinned call, which drew from the global one: ")
+    assert "no pin can hold" not in message
+    assert "Next: hand the generator on to that draw (generator=), or allow it by pattern: " in message
+
+
 def test_draw_that_nothing_watches_is_noticed_by_the_state() -> None:
     """A draw by a function that is not replaced still shows, though without its line."""
     draw: Any = torch.ops.aten.randn.default

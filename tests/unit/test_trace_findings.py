@@ -326,6 +326,26 @@ def test_a_draw_that_is_made_otherwise_is_one_draw(here: Record, says: str) -> N
     assert "at pipeline.py:355" in found.sentence
 
 
+def test_a_draw_that_moved_to_a_generator_of_the_same_seed_is_the_place() -> None:
+    """With equal seeds the moved draw's values agree, and only the next one starts from another state."""
+
+    def run(first: Record, second: str, clip: Record, extra: str = "same") -> Trace:
+        step = draw(bits("n1"), generator="own cpu", state=second, function="step")
+        return trace(first, call("stage", "dit", {"x": bits("n")}, bits(extra)), step, clip)
+
+    own, moved = draw(bits("n"), generator="own cpu"), draw(bits("n"))
+    dit, later = (
+        call("stage", "dit", {"x": bits("n")}, bits("same")),
+        draw(bits("n0"), generator="own cpu", function="step"),
+    )
+    found = parted(run(own, "s1", CLIP), trace(moved, dit, later, CHANGED))
+    assert found.sentence.startswith("random draw 0 comes from another generator, own cpu -> global cpu: ")
+    assert found.place == "draw in prepare_latents"
+    # Its values are equal: it explains no other difference.
+    found = parted(run(own, "s1", CLIP), run(moved, "s1", CHANGED, extra="other"))
+    assert found.place == "dit"
+
+
 def test_draws_that_have_nothing_in_common_stay_lost_and_new() -> None:
     """A draw of another function and kind is no changed version of the one that is gone."""
     other = draw(bits("m", (3,)), name="torch.randperm", function="shuffle")

@@ -78,7 +78,7 @@ def test_inputs_that_are_earlier_outputs_are_called_finite() -> None:
     assert place.sentence == "NaN is first seen in the output of decoder: its inputs are finite"
     place = found(Pipeline(glue=0.5, decoder={"spoil": float("nan")}))
     assert place is not None
-    assert "encoder was finite (its input `x` was not looked at)" in place.sentence
+    assert "encoder was finite (whether its input `x` is finite was not looked at)" in place.sentence
 
 
 def test_an_infinity_before_a_nan_is_mentioned() -> None:

@@ -250,6 +250,19 @@ def test_inputs_and_outputs_of_any_shape_are_named() -> None:
     assert [name for name, _ in item.outputs] == ["sample", "extra.parts[0]", "extra.parts[1][0]"]
 
 
+def test_inputs_have_their_own_names_whatever_self_is_called() -> None:
+    """The first parameter of a bound method is no input, also where it has another name than ``self``."""
+
+    class Brief(nn.Module):
+        def forward(this, x: torch.Tensor) -> torch.Tensor:  # noqa: N805
+            return x * 2
+
+    with record(model := Brief()) as recorder:
+        model(torch.ones(2))
+    (call,) = (item for item in recorder.trace().records if item.kind == "stage")
+    assert [name for name, _ in call.inputs] == ["x"]
+
+
 def test_an_exception_passes_and_is_noted() -> None:
     """An error within a module reaches the caller as it is, and the trace says where it rose."""
 

@@ -312,10 +312,18 @@ def _report(running: _Audit) -> None:
         return
     listed = "; ".join(map(str, running.findings[:5]))
     more = f"; and {len(running.findings) - 5} more" if len(running.findings) > 5 else ""
-    what = f"randomness that no pin can hold was used during a pinned call: {listed}{more}"
     first = running.findings[0]
+    # The pin holds torch's global generators: of these it is only that the caller's was left out.
+    held = {found.kind == "global-draw" for found in running.findings}
+    used = "a generator was passed to a pinned call, which drew from the global one"
+    if held != {True}:
+        used = "randomness that no pin can hold was used during a pinned call"
+    what = f"{used}: {listed}{more}"
     allow = f"{first.module}:{first.line}" if first.line else first.kind
-    hint = f"seed it from the call's arguments (current_pin().derive(...)), or allow it by pattern: {allow!r}"
+    mend = "hand the generator on to that draw (generator=)"
+    if first.kind != "global-draw":
+        mend = "seed it from the call's arguments (current_pin().derive(...))"
+    hint = f"{mend}, or allow it by pattern: {allow!r}"
     if running.policy.action == "fail":
         raise PinError(what, hint=hint)
     # At the model's own line, so that a warning filter and an editor find it; else where the call was made.

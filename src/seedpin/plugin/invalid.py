@@ -99,6 +99,10 @@ def invalid_result(desk: Desk, under_way: UnderWay, error: Exception) -> CheckRe
         attempt=desk.state.attempt,
     )
     hint = error.hint if isinstance(error, SeedpinError) else ""
+    if isinstance(error, Warning):
+        # Raised by a filter of the user's, in the middle of a check that would have gone on.
+        kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+        hint = f"a warning filter makes this an error: mend it, or set filterwarnings = default::{kind}"
     message = format_failure(
         result,
         golden_dir=desk.settings.golden_dir,

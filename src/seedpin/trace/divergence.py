@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from seedpin.trace.align import align, tree
 from seedpin.trace.differing import differing
-from seedpin.trace.findings import at_input, at_output, one_sided, unseen
+from seedpin.trace.findings import at_input, at_output, one_sided, other_generator, unseen
 from seedpin.trace.model import Fingerprint, Record, Trace
 from seedpin.trace.reduce import at_common_level
 from seedpin.trace.timeline import Cause, Divergence, Event, Run, timeline
@@ -49,6 +49,8 @@ def _first(golden: Trace, here: Trace) -> Divergence | None:
                 soft.append((event, found))
             elif found is not None:
                 return _blame(soft, event, found)
+            elif (moved := other_generator(run, event)) is not None:
+                soft.append((event, moved))
         else:
             found = at_output(run, event)
             if found is not None:
@@ -73,6 +75,8 @@ def _blame(soft: list[tuple[Event, Divergence]], event: Event, found: Divergence
     """Choose between what differs for certain and what changed before it without a visible effect."""
     for earlier, candidate in soft:
         if candidate.kind == "draw":
+            if earlier.phase == "in" and found.kind != "draw":
+                continue  # Its values are equal, so it explains other draws only.
             record = earlier.here or earlier.golden
             if record is not None and not unseen(record):
                 return candidate

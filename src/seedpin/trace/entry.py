@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -69,7 +70,7 @@ def to_watch(found: Found, level: Level) -> Iterator[tuple[Any, str, Entry]]:
             continue  # Inside of a compiled graph: a watched child would break or change the graph.
         stage = name in found.stages
         kind: Kind = "stage" if stage else "module"
-        names = _names(type(module), "forward")
+        names = _names(type(module), "forward", of=module)
         entry = Entry(kind, name, module, names, weighed=True, stage=stage)
         yield module, "__call__", entry
         if stage and name not in found.compiled:
@@ -83,9 +84,11 @@ def to_watch(found: Found, level: Level) -> Iterator[tuple[Any, str, Entry]]:
                 yield scheduler, attribute, scheduler_entry(scheduler, name, attribute)
 
 
-def _names(owner: object, attribute: str) -> tuple[str, ...]:
+def _names(owner: object, attribute: str, *, of: object = None) -> tuple[str, ...]:
+    """``of``: the instance, where ``owner`` is its class."""
     try:
-        return parameters_of(getattr(owner, attribute))
+        function = getattr(owner, attribute)
+        return parameters_of(function if of is None else types.MethodType(function, of))
     except Exception:  # A module of torch.jit has none to show; anything else has its arguments numbered.
         return ()
 
@@ -152,10 +155,11 @@ def _plain_parameters(function: Any) -> tuple[str, ...]:
     except (TypeError, ValueError):
         return ()
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = tuple(parameter.name for parameter in parameters if parameter.kind in kinds)
-    return names[1:] if names[:1] == ("self",) else names
+    return tuple(parameter.name for parameter in parameters if parameter.kind in kinds)
 
 
 def parameters_of(function: Any) -> tuple[str, ...]:
-    """Names of the parameters that can be given by position, without ``self``."""
-    return _plain_parameters(getattr(function, "__func__", function))
+    """Names of the parameters that can be given by position, without ``self``, whatever that is called."""
+    whole = getattr(function, "__func__", None)
+    names = _plain_parameters(function if whole is None else whole)
+    return names[1:] if whole is not None or names[:1] == ("self",) else names

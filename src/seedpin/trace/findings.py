@@ -13,7 +13,7 @@ from seedpin.trace.results import POST_PROCESSING, parted_results
 from seedpin.trace.settings import changed_settings, owner_of, suspect_modules
 from seedpin.trace.timeline import Divergence, Event, Run
 
-__all__ = ["at_input", "at_output", "one_sided", "unseen"]
+__all__ = ["at_input", "at_output", "one_sided", "other_generator", "unseen"]
 
 
 def unseen(record: Record) -> bool:
@@ -199,6 +199,17 @@ def _draw(run: Run, event: Event, golden: Record, here: Record) -> Divergence | 
         sentence = f"random draw {number}: its argument {name} {wording.change(left, right)}: {told}"
         return run.divergence("draw", place, sentence, event)
     return _glue(run, event, changed) if changed else None
+
+
+def other_generator(run: Run, event: Event) -> Divergence | None:
+    """Of a draw that took from another generator and got the same values: their streams are one.
+
+    Nothing is seen of it before the next draw, which starts from another state than the golden's.
+    """
+    golden, here = _both(event)
+    if golden.kind != "draw" or golden.extra.get("generator") == here.extra.get("generator"):
+        return None
+    return None if unseen(golden) or unseen(here) else _draw(run, event, golden, here)
 
 
 def _one_tensor(row: Row) -> bool:

@@ -59,7 +59,7 @@ def _found(word: str, record: Record, earlier: Sequence[Record], trace: Trace) -
         since = f"; {label(last)} was finite" if last is not None else ""
         sentence = (
             f"{word} is first seen in the output of {label(record)}{since} "
-            f"(its input {names} was not looked at)"
+            f"(whether its input {names} is finite was not looked at)"
         )
     infinite = next(
         (other for other in earlier if any(math.isinf(_largest(seen)) for seen in _tensors(other.outputs))),
