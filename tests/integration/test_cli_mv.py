@@ -113,7 +113,12 @@ def test_golden_files_that_git_moved_follow_with_the_offered_step(project: Proje
     result = project.pytest()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*DAMAGED*", "  * is the golden of *: it was moved"])
-    assert command("verify").code == 1
+    verified = command("verify")
+    assert verified.code == 1
+    assert "it was moved; if its test moved along: seedpin mv test_ball.py::test_ball" in verified.out
+    told = re.search(r"along: seedpin (mv \S+ \S+)", verified.out)
+    assert told
+    assert shlex.split(told[1]) == offered(result.stdout.str())
     done = command(*offered(result.stdout.str()))
     assert done.code == 0, done.out
     assert "in its place" in done.out
@@ -188,6 +193,8 @@ def test_mv_renames_one_check(project: Project, command: Command) -> None:
         ("test_ball.py::test_ball", "test_cube.py", "both are of one kind"),
         ("test_ball.py", "test_cube.py", "would take the place of the golden"),
         ("", "x", "no golden in"),
+        ("test_ball.py", "../test_ball.py", "leads out of the project"),
+        ("test_ball.py", "/srv/test_ball.py", "leads out of the project"),
     ],
 )
 def test_mv_refuses_what_it_cannot_do(
@@ -201,6 +208,29 @@ def test_mv_refuses_what_it_cannot_do(
     assert done.code == 2
     assert words in done.out
     assert "seedpin explain move-refused" in done.out
+    assert project.golden_files() == before
+
+
+def test_mv_takes_paths_as_a_shell_completes_them(project: Project, command: Command) -> None:
+    """A leading ./ means nothing."""
+    project.mint()
+    assert command("mv", "./test_ball.py", "./sub/../test_cube.py").code == 2
+    assert command("mv", "./test_ball.py", "./test_cube.py").code == 0
+    assert all(name.startswith("test_cube.py/") for name in project.golden_files())
+
+
+@pytest.mark.parametrize("old", ["test_shapes.py", "test_shapes.py::TestShapes::test_size"])
+def test_mv_leaves_no_golden_behind_that_it_cannot_read(project: Project, command: Command, old: str) -> None:
+    """All are moved or none: one in conflict keeps the others where they are, and is named."""
+    project.write({"test_shapes.py": TWO})
+    project.mint()
+    broken = next((project.root / "golden").rglob("first.*.json"))
+    broken.write_text("<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> other\n", encoding="utf-8")
+    before = project.golden_files()
+    done = command("mv", old, old.replace("shapes", "forms").replace("size", "large"))
+    assert done.code == 2
+    assert "merge conflict markers" in done.out
+    assert "nothing was moved" in done.out
     assert project.golden_files() == before
 
 

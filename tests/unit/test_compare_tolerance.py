@@ -76,6 +76,12 @@ def test_a_limit_that_permits_everything_is_refused(kind: str, mapping: dict[str
         parse_tolerance(mapping, "here", kind=kind)
 
 
+def test_an_integer_beyond_all_floats_is_no_limit() -> None:
+    """TOML holds integers of any length."""
+    with pytest.raises(ToleranceError, match="psnr = inf is no limit"):
+        parse_tolerance({"psnr": 10**5000}, "here", kind="clip")
+
+
 @pytest.mark.parametrize(
     ("kind", "key", "blind", "good"),
     [

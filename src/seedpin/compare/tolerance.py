@@ -129,7 +129,10 @@ def _other(kind: str) -> str:
 def _limit(key: str, value: Any, where: str) -> float:
     number = math.nan
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an integer, which may have too many digits to print, too
+            value = number = math.inf
     low, high = {"ssim": (0.0, 1.0), "cosine": (0.0, 2.0), "changed": (0.0, 1.0)}.get(key, (0.0, math.inf))
     if key in HIGHER_IS_BETTER and number <= 0:
         raise _blind(where, key, number, "garbage reaches that", never=True)

@@ -14,7 +14,7 @@ from seedpin.goldens.commit import Change, write_changes
 from seedpin.goldens.content import verify_content
 from seedpin.goldens.journal import JOURNAL
 from seedpin.goldens.manifest import Manifest, from_json
-from seedpin.goldens.names import is_payload, split_stem
+from seedpin.goldens.names import is_payload, key_of_stem, move_command, split_stem
 from seedpin.goldens.store import LARGEST_MANIFEST, GoldenKey, GoldenStore, digest_or_none, read_golden
 from seedpin.untrusted import read_plain
 
@@ -127,9 +127,21 @@ def verify_entry(entry: Entry) -> str:
     except (GoldenError, OSError) as error:
         return error.what if isinstance(error, GoldenError) else str(error)
     manifest = golden.manifest
-    if GoldenKey(manifest.test, manifest.check, manifest.device_class).stem != entry.stem:
-        return f"{entry.path} is the golden of {manifest.test} ({manifest.check}): it was copied or moved"
+    named = GoldenKey(manifest.test, manifest.check, manifest.device_class).stem
+    if named != entry.stem:
+        what = _moved(entry, manifest, named)
+        return f"{entry.path} is the golden of {manifest.test} ({manifest.check}): {what}"
     return ""
+
+
+def _moved(entry: Entry, manifest: Manifest, named: str) -> str:
+    """What became of a golden that lies elsewhere than ``named``, and the command with which it follows."""
+    root = entry.path.parents[entry.stem.count("/")]
+    key = None if (root / f"{named}.json").exists() else key_of_stem(entry.stem)
+    if key is None:
+        return "it was copied or moved"
+    follow = move_command((manifest.test, manifest.check), key)
+    return f"it was moved; if its test moved along: {follow}"
 
 
 def orphans(inventory: Inventory, project: Path) -> list[Entry]:

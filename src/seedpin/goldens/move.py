@@ -14,6 +14,7 @@ from seedpin.errors import DamagedGoldenError, MoveRefusedError, SeedpinError
 from seedpin.goldens.commit import Change, write_changes
 from seedpin.goldens.inventory import Entry, Inventory, golden_files
 from seedpin.goldens.manifest import Manifest, from_json
+from seedpin.goldens.names import is_below
 from seedpin.goldens.store import LARGEST_MANIFEST, GoldenKey, GoldenStore, change_of
 from seedpin.untrusted import read_plain
 
@@ -37,11 +38,18 @@ def plan_moves(inventory: Inventory, old: str, new: str) -> list[Move]:
     A golden counts by the name in its manifest, wherever it lies.
 
     Raises:
-        MoveRefusedError: nothing is called so, ``new`` would make other tests of them than names can be, or
-            goldens lie where they would go.
+        MoveRefusedError: nothing is called so, ``new`` would make other tests of them than names can be,
+            goldens lie where they would go, or one of them cannot be read.
     """
-    old, new = old.rstrip("/"), new.rstrip("/")
+    old, new = (name.rstrip("/").removeprefix("./") for name in (old, new))
     known = [(entry, entry.manifest) for entry in inventory.entries if entry.manifest is not None]
+    for entry in inventory.entries:
+        if entry.manifest is None and old and is_below(entry.stem, old):
+            git = f"git checkout -- {shlex.quote(str(entry.path))}"
+            raise MoveRefusedError(
+                f"{entry.stem} could not follow: {entry.problem}; nothing was moved",
+                hint=f"put it right first, if it is damaged: {git} (in a merge with --ours or --theirs)",
+            )
     moves = []
     for entry, manifest in known:
         rest = _rest(manifest.test, old)
@@ -84,6 +92,11 @@ def _check(inventory: Inventory, moves: Sequence[Move]) -> None:
             raise MoveRefusedError(
                 f"{move.key.test!r} is no test: a golden belongs to file::test",
                 hint="both are of one kind: seedpin mv tests/test_a.py::test_old tests/test_a.py::test_new",
+            )
+        if not {"", ".", ".."}.isdisjoint(path.split("/")):
+            raise MoveRefusedError(
+                f"{path!r} leads out of the project, or is not as pytest writes it",
+                hint="write it from the project's folder on, as in pytest's node ids",
             )
     leaving = {move.entry.path for move in moves}
     taken: set[str] = set()

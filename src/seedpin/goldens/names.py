@@ -88,6 +88,32 @@ def check_stem(check: str, device_class: str) -> str:
     return f"{encode_component(check, dots=False)}.{encode_component(device_class, dots=False)}"
 
 
+def key_of_stem(stem: str) -> tuple[str, str] | None:
+    """Test and check whose golden lies at ``stem``, below the golden folder; None where names were shortened.
+
+    A test's file is taken to be the first component that ends in ``.py``.
+    """
+    *folders, name = stem.split("/")
+    parts = [decode_component(folder) for folder in folders]
+    check = decode_component(split_stem(name)[0])
+    files = [index for index, part in enumerate(parts) if part is not None and part.endswith(".py")]
+    known = [part for part in parts if part is not None]
+    if check is None or len(known) != len(parts) or not files or files[0] + 1 == len(parts):
+        return None
+    end = files[0] + 1
+    return "::".join(("/".join(known[:end]), *known[end:])), check
+
+
+def is_below(stem: str, node_id: str) -> bool:
+    """Whether a golden lies where those of a folder, file, class or test (with all of its parameters) do."""
+    *parts, last = split_node_id(node_id)
+    folders = stem.split("/")[:-1]
+    if len(folders) <= len(parts) or folders[: len(parts)] != [encode_component(part) for part in parts]:
+        return False
+    folder = folders[len(parts)]
+    return folder == encode_component(last) or (decode_component(folder) or "").startswith(f"{last}[")
+
+
 def payload_name(stem: str, digest: str, extension: str) -> str:
     """``<stem>.<first digits of its digest>.<extension>``; ``digest`` is ``sha256:`` of the file's bytes."""
     return f"{stem}.{digest.partition(':')[2][:_DIGITS]}.{extension}"
