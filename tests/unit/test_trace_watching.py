@@ -7,7 +7,10 @@ import gc
 import inspect
 import io
 import pickle
+import subprocess
+import sys
 import types
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -404,6 +407,73 @@ def test_a_graph_that_is_compiled_during_a_recording_is_the_models_own(compiled:
     assert graphs[0] == graphs[1]
     assert torch.equal(plain, run(x))
     assert len(graphs) <= 3
+
+
+@pytest.mark.parametrize("compiled", ["before", "during", "in place"])
+def test_what_is_compiled_runs_eagerly_while_operations_are_recorded(compiled: str) -> None:
+    """At level ops, where no graph can be made, none is asked for: no error of fullgraph, no warning."""
+    torch._dynamo.reset()
+
+    def backend(graph: Any, _: Any) -> Any:
+        return graph.forward
+
+    net = Deep().eval()
+    run: Callable[[torch.Tensor], torch.Tensor] = net
+    if compiled == "before":
+        run = torch.compile(net, backend=backend, fullgraph=True)
+    elif compiled == "in place":
+        net.second.compile(backend=backend, fullgraph=True)
+    else:
+        run = lambda x: torch.compile(net.forward, backend=backend, fullgraph=True)(x)  # noqa: E731
+    x = torch.ones(1, 4)
+    plain = run(x)
+    stance = torch._dynamo.eval_frame._stance
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with record(net, run, level="ops") as recorder:
+            seen = run(x)
+    assert torch.equal(plain, seen)
+    assert any(entry.kind == "op" for entry in recorder.trace().records)
+    assert torch._dynamo.eval_frame._stance == stance
+
+
+_FIRST_COMPILES = """
+import sys, torch
+from seedpin.trace.recorder import record
+
+def draws():
+    return torch.dropout(torch.randn(4) + torch.empty(4).normal_(), 0.5, True)
+
+def compiled():
+    return torch.compile(lambda: draws(), backend="eager", fullgraph=True)()
+
+assert "torch._dynamo" not in sys.modules
+finders = list(sys.meta_path)
+with record(draws, level="stages"), record(draws, level="modules") as recorder:
+    watched = torch.randn
+    compiled()
+    assert torch.randn is watched
+    seen = len(recorder.draws())
+    draws()
+assert len(recorder.draws()) == seen + 2, recorder.draws()
+assert sys.meta_path == finders
+torch._dynamo.reset()
+compiled()
+with record(draws, level="modules"):
+    torch._dynamo.reset()
+    compiled()
+"""
+
+
+def test_the_compiler_may_be_imported_during_a_recording() -> None:
+    """It keeps tables of torch's functions to the process's end: they are torch's, and later graphs hold."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", _FIRST_COMPILES],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,19 @@ from seedpin.trace.patching import call_site
 if TYPE_CHECKING:
     from seedpin.trace.recorder import Recorder
 
-__all__ = ["OpMode"]
+__all__ = ["OpMode", "eagerly"]
 
 _UNINITIALISED = ("aten.empty", "aten.new_empty", "aten.resize_", "aten.empty_like", "aten.empty_strided")
+
+
+def eagerly() -> AbstractContextManager[Any]:
+    """What was compiled runs uncompiled in the block: no graph can be made under a mode that sees operations.
+
+    Left to find that out, torch would compile the recorder's own frames instead, with warnings, and refuse
+    where ``fullgraph=True`` was asked for.
+    """
+    stance = getattr(torch.compiler, "set_stance", None)  # torch 2.6
+    return nullcontext() if stance is None else stance("force_eager")
 
 
 class OpMode(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,21 @@ class Patches:
             return False
         self._done.append((owner, name, value, before))
         return True
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Within the block all is as before, where ours still is."""
+        away = []
+        for owner, name, value, before in reversed(self._done):
+            if owner.__dict__.get(name, ABSENT) is value:
+                _put(owner, name, before)
+                away.append((owner, name, value, before))
+        try:
+            yield
+        finally:
+            for owner, name, value, before in reversed(away):
+                if owner.__dict__.get(name, ABSENT) is before:
+                    _put(owner, name, value)
 
     def undo(self) -> None:
         """Put everything back."""

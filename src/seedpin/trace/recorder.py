@@ -24,6 +24,7 @@ from seedpin.trace.draws import StateWatch, patch_draws
 from seedpin.trace.entry import Entry, Raw, scheduler_entry, to_watch
 from seedpin.trace.find import SCHEDULER_METHODS, Found, Inventory, find
 from seedpin.trace.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES, Fingerprints
+from seedpin.trace.imports import originals_for_the_compiler
 from seedpin.trace.kernels import patch_attention, run_facts
 from seedpin.trace.loops import Loops
 from seedpin.trace.model import LEVELS, Kind, Level, Trace, Value
@@ -131,14 +132,15 @@ class Recorder:
         try:
             self.guarded("the model", self._watch_all, self._watch)
             self.guarded("attention", patch_attention, patches, live)
-            if self.level == "ops":
-                from seedpin.trace.ops import OpMode
+            with originals_for_the_compiler(patches):
+                if self.level == "ops":
+                    from seedpin.trace.ops import OpMode, eagerly
 
-                with OpMode(self):
+                    with eagerly(), OpMode(self):
+                        yield
+                else:
+                    self.guarded("draws", patch_draws, patches, live)
                     yield
-            else:
-                self.guarded("draws", patch_draws, patches, live)
-                yield
         finally:
             patches.undo()
             self._watch.close()
