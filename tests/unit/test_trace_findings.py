@@ -346,6 +346,16 @@ def test_a_draw_that_moved_to_a_generator_of_the_same_seed_is_the_place() -> Non
     assert found.place == "dit"
 
 
+def test_a_draw_that_is_gone_is_not_joined_with_its_neighbour_of_another_function() -> None:
+    """Of two draws alike in shape, generator and place, the function tells which one is lost."""
+    mask, ghost = draw(bits("m"), name="torch.bernoulli", state="s1"), draw(bits("r"), name="torch.rand")
+    found = parted(
+        trace(ghost, mask, CLIP),
+        trace(draw(bits("m0"), name="torch.bernoulli"), CHANGED),
+    )
+    assert found.sentence.startswith("random draw 0 is lost: torch.rand (1, 4, 8, 8) float32")
+
+
 def test_draws_that_have_nothing_in_common_stay_lost_and_new() -> None:
     """A draw of another function and kind is no changed version of the one that is gone."""
     other = draw(bits("m", (3,)), name="torch.randperm", function="shuffle")

@@ -75,7 +75,7 @@ def align(golden: Sequence[Node], here: Sequence[Node]) -> list[Pair]:
 def _key(node: Node) -> Hashable:
     record = node.record
     if record.kind == "draw":
-        return ("draw", record.extra.get("generator"), _shape(record), record.extra.get("in"))
+        return ("draw", record.name, record.extra.get("generator"), _shape(record), record.extra.get("in"))
     return record.kind, record.name
 
 
