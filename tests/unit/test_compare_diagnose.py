@@ -134,9 +134,11 @@ def test_a_still_clip_is_not_called_late() -> None:
     assert hints(Clip(still), Clip(obtained)) == ("only the last frame differs",)
 
 
-@pytest.mark.parametrize(("share", "asked"), [(1, True), (2, True), (3, True), (10, False), (1000, False)])
+@pytest.mark.parametrize(
+    ("share", "asked"), [(1, False), (2, True), (3, False), (4, True), (10, False), (1000, False)]
+)
 def test_rounding_is_asked_about_only_where_many_values_differ(share: int, asked: bool) -> None:
-    """A lone value that is one level off is no evidence of truncation; the number of values is told."""
+    """A lone value that is one level off is no evidence of truncation, nor is all of a channel (1, 3)."""
     flat = np.full(GOLDEN.size, 100, "uint8")
     obtained = flat.copy()
     obtained[::share] += 1
@@ -145,3 +147,13 @@ def test_rounding_is_asked_about_only_where_many_values_differ(share: int, asked
     told = [hint for hint in found if "by one level, always up" in hint]
     assert told[0].startswith(f"{count} of {GOLDEN.size} values differ")
     assert told[0].endswith("rounding against truncation?") == asked
+
+
+def test_a_channel_that_is_one_level_brighter_throughout_is_no_rounding() -> None:
+    """Truncation moves some values of a channel and keeps others; an offset moves all but saturated ones."""
+    golden = (np.arange(2 * 8 * 8 * 3) % 256).reshape(2, 8, 8, 3).astype("uint8")
+    obtained = golden.copy()
+    obtained[..., 0] = np.clip(obtained[..., 0].astype("int32") + 1, 0, 255)
+    told = hints(Clip(golden), Clip(obtained))
+    assert any("by one level, always up" in hint for hint in told)
+    assert not any("truncation" in hint for hint in told)

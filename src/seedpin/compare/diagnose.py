@@ -127,16 +127,21 @@ def _follows(formula: Change, g: Array, o: Array, low: float, high: float) -> bo
 def _level_hints(g: Array, o: Array, top: int) -> Iterator[str]:
     """Hints on integers: one level everywhere, or one offset everywhere but where values saturate."""
     lowest, highest, offset, differing = 0, 0, None, 0
+    moved, kept = np.zeros(g.shape[3], bool), np.zeros(g.shape[3], bool)
     for old, new in zip(g, o, strict=True):
         difference = np.subtract(new, old, dtype=np.int32)
         lowest, highest = min(lowest, int(difference.min())), max(highest, int(difference.max()))
         differing += int(np.count_nonzero(difference))
+        moved |= (difference != 0).any(axis=(0, 1))
+        kept |= ((difference == 0) & (old > 0) & (old < top)).any(axis=(0, 1))
         inside = difference[(new > 0) & (new < top)]
         if offset is None and inside.size:
             offset = int(inside.flat[0])
     if lowest >= -1 and highest <= 1 and (lowest == 0 or highest == 0):
         word = "up" if highest else "down"
-        why = ": rounding against truncation?" if differing >= _ROUNDED * g.size else ""
+        # An offset moves all values of a channel; truncation moves some and keeps others.
+        asked = differing >= _ROUNDED * g.size and bool((moved & kept).any())
+        why = ": rounding against truncation?" if asked else ""
         yield f"{differing} of {g.size} values differ, by one level, always {word}{why}"
     if offset and all(
         _equal(np.clip(old.astype(np.int32) + offset, 0, top), new) for old, new in zip(g, o, strict=True)
