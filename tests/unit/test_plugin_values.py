@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import OrderedDict, namedtuple
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,20 @@ def test_what_is_no_value_of_an_array_counts_too() -> None:
     noted = Listed([1])
     noted.note = FRAMES
     assert digest_of(noted) != digest_of(Listed([1]))
+
+
+def test_a_path_is_what_lies_there(tmp_path: Path) -> None:
+    """A model that gives the place of what it wrote is judged by that, in one file or in a folder of them."""
+    file = tmp_path / "frames" / "0.png"
+    file.parent.mkdir()
+    for value in (file, str(file), [file], {"clip": str(file)}, file.parent):
+        file.write_bytes(b"one")
+        one = digest_of(value)
+        assert digest_of(value) == one
+        file.write_bytes(b"two")
+        assert digest_of(value) != one
+    assert digest_of("a red ball") == digest_of("a red ball")
+    assert digest_of("a\0b" * 5000) != digest_of(tmp_path / "absent")
 
 
 def test_a_module_is_its_weights() -> None:

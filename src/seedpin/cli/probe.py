@@ -10,7 +10,7 @@ import click
 
 from seedpin.cli._say import say
 from seedpin.config import find_root, load_config
-from seedpin.plugin.fresh import BATCH, FRESH_SUSPECTS, THREADS, Fresh, differing, run_fresh
+from seedpin.plugin.fresh import BATCH, FRESH_SUSPECTS, NOTHING_REPEATED, THREADS, Fresh, differing, run_fresh
 
 
 @click.command("probe")
@@ -55,6 +55,8 @@ def _tell(first: Fresh) -> bool:
         if result.verdict == "unstable":
             unstable = True
             say(result.message, lines=True)
+        elif result.written in ("created", "updated") and NOTHING_REPEATED in result.hints:
+            say(f"  not known  {result.id}: {NOTHING_REPEATED}")
         elif result.written in ("created", "updated"):
             say(f"  same bits  {result.id}: repeated at once, and after a call with another seed")
             for hint in result.hints:
@@ -76,5 +78,7 @@ def _compare(what: str, digests: Mapping[str, str | None], again: Fresh, *, expe
     if others and not expected:
         say("  (the number of threads is part of the environment; a pin uses one)")
     elif others:
-        say(f"  suspects: {'; '.join(FRESH_SUSPECTS)}")
+        from seedpin.plugin.proof import GENERATOR, WEIGHTS
+
+        say(f"  suspects: {'; '.join((*FRESH_SUSPECTS, GENERATOR, WEIGHTS))}")
     return bool(others) and expected

@@ -13,6 +13,7 @@ from seedpin.goldens.names import move_command
 from seedpin.goldens.store import Golden
 from seedpin.plugin.calls import Call, draws_of, trace_of
 from seedpin.plugin.exhibit import Exhibit
+from seedpin.plugin.fresh import NOTHING_REPEATED
 from seedpin.plugin.subject import Subject
 from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.model import Trace
@@ -51,7 +52,11 @@ _IN_A_FRESH_PROCESS = "let a fresh process tell: pytest --update-golden --golden
 
 
 def neighbours(exhibit: Exhibit) -> tuple[str, ...]:
-    """What a batch of two does to the first item, where ``seedpin probe --batch`` asks."""
+    """What ``seedpin probe --batch`` asks, what a batch of two does to the first item; and where
+    ``seedpin probe`` had no call to repeat, that.
+    """
+    if exhibit.desk.update.thorough and not any(call.repetition for call in exhibit.calls):
+        return (NOTHING_REPEATED,)
     return tuple(call.repetition.batch for call in exhibit.calls if call.repetition and call.repetition.batch)
 
 

@@ -33,6 +33,8 @@ FRESH_SUSPECTS = (
     "a generator made without a seed when a module is imported",
     "autotuning that picked another kernel",
 )
+NOTHING_REPEATED = "no call of a seeded model came before this check: nothing was repeated at once"
+"""Hint of ``seedpin probe`` where only fresh processes can tell."""
 # What describes the session that asks, not the one that is started.
 _FOREIGN = (
     "PYTEST_CURRENT_TEST",

@@ -13,7 +13,8 @@ import types
 from collections import deque
 from collections.abc import Iterator, Mapping, Set
 from enum import Enum
-from pathlib import PurePath
+from itertools import islice
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,16 @@ from seedpin.pinning.reach import is_generator, state_of
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.layout)
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 
+_FILES = 10_000
+
 
 class UnreadableError(Exception):
     """Some value cannot be read; the text says which."""
 
 
 def digest_of(value: object) -> str:
-    """Digest over every tensor, array, image and plain value in ``value``, however deep.
+    """Digest over every tensor, array, image and plain value in ``value``, however deep, and over the content
+    of files that it, or one of its items, names.
 
     Raises UnreadableError for what gives no values: files, locks, iterators, objects of compiled classes.
     """
@@ -42,6 +46,8 @@ def digest_of(value: object) -> str:
 
 
 def _parts(value: Any, path: str, seen: dict[int, Any]) -> Iterator[bytes]:
+    if isinstance(value, (Path, str)) and _is_result(path):
+        yield from _contents(value)
     if isinstance(value, _PLAIN):
         yield f"{type(value).__name__}:{value!r}".encode("utf-8", "surrogatepass")
         return
@@ -71,6 +77,34 @@ def _parts(value: Any, path: str, seen: dict[int, Any]) -> Iterator[bytes]:
                 yield from _parts((name, tensor), f"{path}.{name}", seen)
     else:
         yield from _object(value, path, seen)
+
+
+def _is_result(path: str) -> bool:
+    """Whether ``path`` is that of the object itself or of one of its items. What lies deeper may name a
+    checkpoint, or a log that grows.
+    """
+    return "." not in path and path.count("[") <= 1
+
+
+def _contents(given: Path | str) -> Iterator[bytes]:
+    """What files hold: a call that gives a path has made what lies there."""
+    place = Path(given)
+    try:
+        if isinstance(given, Path) and place.is_dir():
+            files = list(islice(place.rglob("*"), _FILES + 1))
+            if len(files) > _FILES:
+                raise UnreadableError(f"a folder of more than {_FILES:,} files")
+        else:
+            files = [place]
+        for file in sorted(files):
+            if file.is_file():
+                yield str(file).encode("utf-8", "surrogateescape")
+                yield file.read_bytes()
+    except ValueError:  # no path at all
+        return
+    except OSError as error:
+        if isinstance(given, Path):
+            raise UnreadableError(f"a file that cannot be read ({error})") from error
 
 
 def _object(value: Any, path: str, seen: dict[int, Any]) -> Iterator[bytes]:
