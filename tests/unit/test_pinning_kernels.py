@@ -375,8 +375,14 @@ def test_what_has_no_replacement_is_refused_by_name(monkeypatch: pytest.MonkeyPa
         ):
             _sparse_solve()
         assert "float64" in caught.value.hint
-        with seedpin.pin(1, level="warn"), pytest.warns(VendorDefinedOpWarning, match="triangular_solve"):
+        with (
+            seedpin.pin(1, level="warn"),
+            pytest.warns(VendorDefinedOpWarning, match="triangular_solve") as told,
+        ):
             _sparse_solve()
+        assert {warning.filename for warning in told if warning.category is VendorDefinedOpWarning} == {
+            __file__
+        }
         with seedpin.pin(1, level="seeds"):
             assert torch.equal(_sparse_solve()[0], torch.ones(3, 1))
         with seedpin.pin(1):

@@ -16,7 +16,7 @@ Code that ``torch.compile`` generates calls none of these operations, nor MKL's.
 
 from __future__ import annotations
 
-import warnings
+import sys
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ import torch
 
 from seedpin.errors import VendorDefinedOpError, VendorDefinedOpWarning
 from seedpin.pinning import elementary
+from seedpin.pinning.placed import calling_frame, warn_at_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -281,4 +282,8 @@ def _refuse(operation: str, instead: str) -> None:
     what = f"{operation} computes other bits on the CPUs of another vendor, and the profile is 'portable'"
     if _Process.level == "strict":
         raise VendorDefinedOpError(what, hint=f'{instead}, or pin with level="warn" (--seedpin-level=warn)')
-    warnings.warn(f"{what}; {instead}", VendorDefinedOpWarning, stacklevel=2)
+    # At the model's line: a solve comes here once more on its way through the dispatcher.
+    frame = calling_frame(sys._getframe(1))
+    while frame.f_back is not None and frame.f_globals.get("__name__") == "torch._ops":
+        frame = calling_frame(frame.f_back)
+    warn_at_frame(f"{what}; {instead}", VendorDefinedOpWarning, frame)
