@@ -134,7 +134,8 @@ def model(seeded_model_factory):
     return seeded_model_factory(Net)
 
 
-def test_changes_it(model):
+def test_changes_it(model, golden_tensors):
+    CHECKS
     with torch.no_grad():
         model.paint.weight.add_(1)
 
@@ -144,17 +145,25 @@ def test_uses_it(model, golden_tensors):
 """
 
 
-def test_a_golden_that_needs_another_test_before_it_is_not_born(shared: Project) -> None:
-    """A test that changes the shared model's weights for those after it is found: alone, in the fresh
-    process, the golden's test gives other bits."""
+@pytest.mark.parametrize("waits_too", [False, True])
+def test_a_golden_that_needs_another_test_before_it_is_not_born(shared: Project, waits_too: bool) -> None:
+    """A test that changes the shared model's weights for those after it is found, also where both wait for
+    their goldens: the fresh process runs without it, or after what it would have changed."""
     shared.use_the_default_probe()
-    shared.write({"test_net.py": LEAK})
+    shared.write(
+        {"test_net.py": LEAK.replace("CHECKS", "golden_tensors.check(model())" if waits_too else "")}
+    )
     result = shared.pytest("--update-golden")
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(
-        ["*UNSTABLE*test_uses_it*", "*First difference: the weights of *paint differ*"]
+        [
+            "*UNSTABLE*test_uses_it*",
+            "*First difference: the weights of *paint differ*",
+            "*suspects*a test that changed a model shared with this one*",
+        ]
     )
-    assert not shared.golden_files()
+    assert not any("test_uses_it" in str(path) for path in shared.golden_files())
+    assert bool(shared.golden_files()) is waits_too
 
 
 MADE = """

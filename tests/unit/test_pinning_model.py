@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
+import pickle
 import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -183,11 +185,29 @@ def test_a_method_that_returns_the_model_keeps_it_pinned() -> None:
     assert isinstance(seeded_model(Denoiser(), seed=5).eval(), SeededModel)
 
 
+@pytest.mark.parametrize("patcher", ["monkeypatch", "mock"])
+def test_what_a_test_patches_on_the_model_is_put_back(patcher: str) -> None:
+    """What monkeypatch or mock sets through a seeded model is afterwards the model's own again."""
+    model = seeded_model(lambda: nn.Linear(2, 2))
+    if patcher == "monkeypatch":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(model, "in_features", 7)
+            patch.setattr(model, "extra_repr", lambda: "patched")
+            assert (model.in_features, model.__wrapped__.in_features) == (7, 7)
+            assert model.extra_repr() == "patched"
+    else:
+        with mock.patch.object(model, "in_features", 7), mock.patch.object(model, "extra_repr"):
+            assert model.__wrapped__.in_features == 7
+    assert model.in_features == model.__wrapped__.in_features == 2
+    assert "extra_repr" not in vars(model.__wrapped__)
+    assert vars(model) is vars(model.__wrapped__)
+
+
 def test_a_copy_is_seeded_too() -> None:
-    """``copy`` and ``deepcopy`` of a seeded model work and stay pinned."""
+    """Copies of a seeded model, also by way of pickle, work and stay pinned."""
     model = seeded_model(Pipeline(), seed=5)
     first = model.generate()
-    for other in (copy.copy(model), copy.deepcopy(model)):
+    for other in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert isinstance(other, SeededModel)
         assert equal(other.generate(), first)
 

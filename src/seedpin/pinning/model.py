@@ -90,6 +90,21 @@ class SeededModel:
     buffers, and the CUDA and XPU devices on which a call allocated memory.
     """
 
+    # In slots, so that ``__dict__`` can be the model's: monkeypatch and mock look there for what to put back.
+    __slots__ = (
+        "__weakref__",
+        "__wrapped__",
+        "_seedpin_devices",
+        "_seedpin_generators",
+        "_seedpin_methods",
+        "_seedpin_profile",
+        "after_call",
+        "around_call",
+        "audit_policy",
+        "entropy_findings",
+        "pin_info",
+        "settings_for_call",
+    )
     __wrapped__: Any
     around_call: list[Callable[[SeededModel, PinnedCall], AbstractContextManager[Any]]]
     after_call: list[Callable[[SeededModel, PinnedCall], None]]
@@ -155,6 +170,18 @@ class SeededModel:
 
     def __delattr__(self, name: str) -> None:
         delattr(self.__wrapped__, name)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """The model's own attributes, as ``vars(model)`` gives them; empty where it has no such dict."""
+        return getattr(self.__wrapped__, "__dict__", {})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in SeededModel.__slots__ if name != "__weakref__"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
 
     def __dir__(self) -> list[str]:
         own = {name for name in SeededModel.__annotations__ if not name.startswith("_seedpin")}

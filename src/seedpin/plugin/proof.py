@@ -23,6 +23,9 @@ from seedpin.trace.storage import from_bytes
 
 WEIGHTS = "weights were initialised outside the pin: pass what builds the model, seeded_model(build)"
 GENERATOR = "a generator made in the test without a seed, as np.random.default_rng()"
+SHARED = (
+    "a test that changed a model shared with this one, and left it so (there the tests ran in reverse order)"
+)
 UNPINNED = "nothing was pinned where this came about: use seeded_model(...) or `with seedpin.pin(...)`"
 
 
@@ -171,14 +174,14 @@ def _suspects(
     if staged.manifest.seed is None:
         return (UNPINNED, GENERATOR, WEIGHTS)
     if one is None or two is None:
-        return (WEIGHTS, GENERATOR, *FRESH_SUSPECTS)
+        return (WEIGHTS, GENERATOR, SHARED, *FRESH_SUSPECTS)
     if found is not None and found.kind == "weights":
-        return (WEIGHTS,)
+        return (WEIGHTS, SHARED)
     if one.weights and one.weights != two.weights:
-        return (WEIGHTS, *FRESH_SUSPECTS)
+        return (WEIGHTS, SHARED, *FRESH_SUSPECTS)
     if found is None or found.kind in ("clip", "argument"):
-        return (GENERATOR, *FRESH_SUSPECTS)
-    return (*FRESH_SUSPECTS, GENERATOR)
+        return (GENERATOR, SHARED, *FRESH_SUSPECTS)
+    return (*FRESH_SUSPECTS, SHARED, GENERATOR)
 
 
 def _trace(golden: Golden) -> Trace | None:

@@ -26,7 +26,8 @@ class Selected:
         dropped = [item for item in items if item.nodeid not in self._wanted]
         if dropped:
             config.hook.pytest_deselected(items=dropped)
-            items[:] = [item for item in items if item.nodeid in self._wanted]
+        # In reverse: a test that needs what another one left in a shared model does not find it here.
+        items[:] = [item for item in reversed(items) if item.nodeid in self._wanted]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
