@@ -296,7 +296,7 @@ def test_a_golden_folder_that_refuses_fails_the_test_and_stays(
             f"goldens could not be written in *{words}*; nothing was changed",
             "  next: make room or make the folder writable, then run the update again",
             "  more: seedpin explain golden-write",
-            "2 golden(s) not written, because their test did not pass:",
+            "2 golden(s) not written, because of the errors above:",
         ]
     )
     assert project.golden_files() == before

@@ -37,6 +37,8 @@ class Birth:
         self._locations: dict[str, tuple[str, int | None, str]] = {}
         self._stopped = ""
         self._proved = False
+        self.why_refused: dict[str, str] = {}
+        """By the check's id, why a golden was refused though its test had passed."""
 
     def proof(self) -> str:
         """The end of the line that says how many goldens were written."""
@@ -190,7 +192,7 @@ class Birth:
         for result in self._results(test):
             proof = proofs_by_check[result.check]
             if not proof.reasons:
-                records.append(dataclasses.replace(result, written="refused"))
+                records.append(self._unwritten(result))
                 continue
             if not proof.differs:
                 error = UnprovedError(
@@ -198,7 +200,7 @@ class Birth:
                     hint=f"pytest {shlex.quote(test)}, alone and in a new process, must pass",
                 )
                 told.append(str(error))
-                records.append(dataclasses.replace(result, written="refused"))
+                records.append(self._unwritten(result))
                 continue
             records.append(self._unstable(result, proof))
             told.append(records[-1].message)
@@ -221,8 +223,12 @@ class Birth:
         return dataclasses.replace(unstable, message=message)
 
     def _refuse(self, test: str, entries: Sequence[Waiting], why: str) -> None:
-        records = [dataclasses.replace(result, written="refused") for result in self._results(test)]
+        records = [self._unwritten(result, "of the errors above") for result in self._results(test)]
         self._fail(test, why, records)
+
+    def _unwritten(self, result: CheckResult, why: str = "it is not known that they repeat") -> CheckResult:
+        self.why_refused[result.id] = why
+        return dataclasses.replace(result, written="refused")
 
     def _refuse_all(self, why: str) -> None:
         """Nothing more is written, and that is said; what ended the session is told by pytest."""
@@ -232,7 +238,7 @@ class Birth:
                 self._keep_written(test)
                 continue
             for result in self._results(test):
-                self._session.take(dataclasses.replace(result, written="refused"))
+                self._session.take(self._unwritten(result))
                 count += 1
         self._waiting = {}
         if count:

@@ -286,12 +286,14 @@ class SeedpinSession:
             terminalreporter.write_line(f"{len(written)} golden(s) written:{proof}")
             for result in written:
                 terminalreporter.write_line(f"  {format_written(result)}")
-        if refused:
-            terminalreporter.write_line(
-                f"{len(refused)} golden(s) not written, because their test did not pass:", red=True
-            )
-            for result in refused:
-                terminalreporter.write_line(f"  {result.golden}")
+        known = {} if self.birth is None else self.birth.why_refused
+        groups: dict[str, list[str]] = {}
+        for result in refused:
+            groups.setdefault(known.get(result.id, "their test did not pass"), []).append(result.golden)
+        for why, goldens in groups.items():
+            terminalreporter.write_line(f"{len(goldens)} golden(s) not written, because {why}:", red=True)
+            for golden in goldens:
+                terminalreporter.write_line(f"  {golden}")
         kept = sum(result.written == "kept" for result in results)
         if kept:
             terminalreporter.write_line(
