@@ -271,10 +271,10 @@ def test_an_interrupted_update_writes_nothing_and_says_so(birth: Project, worker
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert not (birth.root / "golden").exists()
     if workers is None:
+        said = "1 golden(s) not written: the session was interrupted"
         result.stdout.fnmatch_lines(
             [
-                "seedpin: 1 golden(s) not written: the session was interrupted before they were known"
-                " to repeat",
+                f"seedpin: {said} before they were known to repeat",
                 "1 golden(s) not written, because it is not known that they repeat:",
             ]
         )
