@@ -36,7 +36,8 @@ def _unavailable(why: str) -> None:
     pytest.skip(why)
 
 
-@pytest.fixture(scope="session")
+# Of a module: playwright keeps an event loop running, under which no other test could start its own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Chromium, from $SEEDPIN_CHROMIUM or where distributions put it."""
     found = os.environ.get("SEEDPIN_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

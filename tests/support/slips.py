@@ -507,6 +507,7 @@ def observe(slip: Slip, level: Level, *, plant: bool) -> tuple[Frames, Trace]:
     with planted(slip, pipeline) if plant else nullcontext():
         if slip.earlier_call:
             generate(slip.pipeline, pipeline, seed=2)
+        torch.manual_seed(1)  # as generate does: else that is recorded, or not, by what ran before
         with record(pipeline, level=level) as recorder:
             frames = generate(slip.pipeline, pipeline)
     recorder.clip(frames)
