@@ -16,6 +16,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from seedpin.trace.divergence import Divergence
 from seedpin.trace.model import Level, Trace
 from seedpin.trace.recorder import record
