@@ -94,12 +94,13 @@ def test_a_moved_file_takes_all_of_its_goldens_along(project: Project, command: 
     assert not (project.root / "golden" / "test_shapes.py").exists()
 
 
-def test_a_test_that_is_still_there_is_not_taken_for_renamed(project: Project) -> None:
-    """A new test that makes the same bits as another one is plainly missing its golden."""
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_test_that_is_still_there_is_not_taken_for_renamed(project: Project, alone: bool) -> None:
+    """A new test with the bits of another one is plainly missing its golden, also where it runs alone."""
     project.mint()
     project.write({"test_twin.py": TEST.replace("test_ball", "test_twin")})
-    result = project.pytest()
-    result.assert_outcomes(passed=1, failed=1)
+    result = project.pytest(*(["test_twin.py"] if alone else []))
+    result.assert_outcomes(passed=0 if alone else 1, failed=1)
     assert "these very bits" not in result.stdout.str()
     assert "look at the obtained clip, then" in result.stdout.str()
 

@@ -107,6 +107,21 @@ def test_rule_5_the_summary_is_the_same_with_and_without_workers(many: Project) 
     assert many.golden_files() == before
 
 
+def test_from_another_folder_it_is_said_where_commands_are_meant(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Node ids and paths in messages are relative to pytest's root: elsewhere the summary says so."""
+    project.mint()
+    monkeypatch.setenv("TEST_SHIFT", "1")
+    said = f"commands and paths above are meant from {project.root}"
+    assert said not in project.pytest().stdout.str()
+    (project.root / "below").mkdir()
+    monkeypatch.chdir(project.root / "below")
+    result = project.pytest("..", "--rootdir=..")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([said])
+
+
 def test_a_green_run_is_silent(project: Project) -> None:
     """Where all checks are identical there is no section at all."""
     project.mint()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from seedpin.compare.tolerance import Tolerance
 from seedpin.compare.verdict import Decision, unstable
@@ -113,14 +115,28 @@ def fitting(hints: tuple[str, ...], parted: Divergence | None) -> tuple[str, ...
     return tuple(hint.rpartition(": ")[0] or hint if hint.endswith("?") else hint for hint in hints)
 
 
+def _is_defined(root: Path, test: str, renamed_to: str) -> bool:
+    """Whether ``test`` is still in its file; unknown, and so no, where only its parameters may be others."""
+    file, _, name = test.partition("[")[0].partition("::")
+    if test.partition("[")[0] == renamed_to.partition("[")[0]:
+        return False
+    try:
+        code = (root / file).read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return False
+    return all(re.search(rf"\b(def|class) {re.escape(part)}\b", code) for part in name.split("::"))
+
+
 def renamed(exhibit: Exhibit) -> tuple[str, str] | None:
     """Whose golden has the bits of a check that has none, in a sentence, and what to type if it was renamed.
 
-    Tests that this session knows are not asked: they are there still.
+    Tests that are there still are not asked: those that this session knows, or whose file defines them.
     """
     key = exhibit.key
     alive = {item.nodeid for item in exhibit.desk.request.session.items}
     found = find_moved(exhibit.desk.store.root, key, exhibit.subject.digest, alive - {key.test})
+    root = exhibit.desk.settings.root
+    found = tuple(one for one in found if not _is_defined(root, one.test, key.test))
     if not found:
         return None
     old, more = found[0], len(found) - 1

@@ -303,6 +303,10 @@ class SeedpinSession:
         if any(result.obtained for result in results):
             folder = self.settings.shown(self.run.path)
             terminalreporter.write_line(f"obtained clips and results: {folder}")
+        root = self.config.rootpath
+        if rows and self.config.invocation_params.dir.resolve() != root.resolve():
+            # Messages are kept, and read elsewhere too; so they name all from the root.
+            terminalreporter.write_line(f"commands and paths above are meant from {root}")
         if self.not_kept:
             terminalreporter.write_line(f"results could not be kept: {self.not_kept}", red=True)
 
