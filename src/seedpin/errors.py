@@ -47,7 +47,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from seedpin.untrusted import printable
+from seedpin.printing import printable
 
 
 class SeedpinError(Exception):

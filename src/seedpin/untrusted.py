@@ -1,4 +1,4 @@
-"""What others wrote: read from plain files only, so many bytes at most, and printed without its tricks."""
+"""What others wrote: read from plain files only, so many bytes at most."""
 
 from __future__ import annotations
 
@@ -6,18 +6,9 @@ import errno
 import json
 import math
 import os
-import re
 import stat
 from pathlib import Path
 from typing import Any, NoReturn
-
-# Control characters (escape codes begin with one), marks that turn the direction of text, separators of lines
-# and paragraphs, characters of no width, and halves of characters, which no stream takes.
-_TRICKS = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
-# What GitHub takes for a command where it begins a line of a step's output.
-_COMMAND = re.compile(r"(?<=\n)(?=[ \t]*(::|##\[))")
 
 _LARGEST_INTEGER = 1 << 63
 _DEEPEST = 100
@@ -89,26 +80,3 @@ def _check_text(text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise ValueError(f"a text holds half a character: {text[:40]!r}") from None
-
-
-def printable(text: object, *, lines: bool = False) -> str:
-    """``text`` as it may be printed anywhere: what could move a cursor, hide or reorder text is spelled out.
-
-    One line; with ``lines`` line feeds and tabs stay, but none begins a line that a CI system would obey.
-    """
-    found = str(text)
-    if not lines:
-        return _TRICKS.sub(_spelled, found)
-    kept = _TRICKS.sub(lambda match: match[0] if match[0] in "\n\t" else _spelled(match), found)
-    return _COMMAND.sub("|", kept)
-
-
-def printable_json(text: str) -> str:
-    """JSON as it may be printed: the same value, with what ``printable`` spells out as ``\\uXXXX``."""
-    return _TRICKS.sub(lambda match: match[0] if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text)
-
-
-def _spelled(match: re.Match[str]) -> str:
-    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(match[0])
-    code = ord(match[0])
-    return named or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")

@@ -30,6 +30,7 @@ from seedpin.goldens.manifest import from_json, to_json
 from seedpin.goldens.store import Golden, GoldenKey, load_clip, read_golden
 from seedpin.plugin.publish import _properties
 from seedpin.plugin.subject import ClipSubject
+from seedpin.printing import printable
 from seedpin.report.data import view_check, view_row, view_run
 from seedpin.report.github import summary, workflow_commands
 from seedpin.report.html import write_report
@@ -39,7 +40,6 @@ from seedpin.run.ledger import Run, decidable
 from seedpin.run.unused import whole_run
 from seedpin.trace.model import Fingerprint, ModuleInfo, Record, Trace, Value
 from seedpin.trace.storage import from_bytes, to_bytes
-from seedpin.untrusted import printable
 from support.goldens import stage
 from support.report_runs import CPU, DIVERGENCE, RunFolder, moving_shapes, speckled
 

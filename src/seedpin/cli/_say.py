@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from seedpin.untrusted import printable
+from seedpin.printing import printable
 
 
 def say(text: object = "", *, lines: bool = False, err: bool = False, **style: Any) -> None:

@@ -17,8 +17,8 @@ from seedpin.cli._say import say
 from seedpin.config import Config, find_root, load_config
 from seedpin.errors import GoldenWriteError
 from seedpin.goldens.inventory import Inventory, walk_goldens
+from seedpin.printing import printable, printable_json
 from seedpin.run.decide import Place
-from seedpin.untrusted import printable, printable_json
 
 T = TypeVar("T")
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

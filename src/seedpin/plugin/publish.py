@@ -13,7 +13,7 @@ import pytest
 
 from seedpin.errors import SeedpinError
 from seedpin.plugin.state import CONFIG
-from seedpin.untrusted import printable
+from seedpin.printing import printable
 
 if TYPE_CHECKING:
     from seedpin.run.ledger import Run

@@ -12,6 +12,7 @@ import pytest
 from seedpin.config import Config
 from seedpin.errors import GoldenError, RevisionError, SeedpinError
 from seedpin.goldens.store import read_golden
+from seedpin.printing import printable
 from seedpin.refs.attribute import (
     RECORDED,
     Attribution,
@@ -25,7 +26,6 @@ from seedpin.refs.git import short
 from seedpin.refs.places import place_between
 from seedpin.refs.reference import Session, run_missing, session_of
 from seedpin.run.result import CheckResult
-from seedpin.untrusted import printable
 
 if TYPE_CHECKING:
     from seedpin.plugin.session import SeedpinSession

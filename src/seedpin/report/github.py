@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seedpin.environment.measured import in_words
+from seedpin.printing import printable
 from seedpin.report.terminal import format_margins, format_metrics, other_cpu, verdict_words
 from seedpin.run.result import CheckResult, by_severity
-from seedpin.untrusted import printable
 
 MOST_ROWS = 50
 MOST_ANNOTATIONS = 10  # GitHub shows no more per step

@@ -36,11 +36,11 @@ from pathlib import Path
 from typing import Any
 
 from seedpin.errors import UsageError
+from seedpin.printing import printable
 from seedpin.report.data import RunView, view_check, view_run
 from seedpin.report.media import write_media
 from seedpin.run.ledger import Run, latest_results
 from seedpin.run.result import by_severity
-from seedpin.untrusted import printable
 
 _HERE = Path(__file__).parent
 _SCRIPTS = "script-src 'self' file:"

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seedpin.environment.measured import is_measured
+from seedpin.printing import printable
 from seedpin.run.result import SEVERITY, CheckResult, by_severity
-from seedpin.untrusted import printable
 
 UNITS = {"psnr": " dB"}
 _WRITTEN = ("created", "updated", "new")
