@@ -14,11 +14,11 @@ import pytest
 from seedpin.config import Config
 from seedpin.environment import settings as environment_settings
 from seedpin.errors import RevisionError
+from seedpin.git import git, is_dirty, merge_base, toplevel
 from seedpin.refs.arguments import Selection, rewritten, selection_of, settings_of
 from seedpin.refs.attribute import Minting, conclude, minting_commit
 from seedpin.refs.cache import Index, cache_folder, environment_key, read_index, write_index, write_retention
 from seedpin.refs.collect import TestOutcome
-from seedpin.refs.git import git, is_dirty, merge_base, toplevel
 from seedpin.refs.guest import imported_from
 from seedpin.refs.imports import is_project_file, reference_path
 from seedpin.refs.launch import write_import_paths

@@ -10,8 +10,8 @@ import click
 
 from seedpin.cli._say import say
 from seedpin.config import find_root, load_config
+from seedpin.git import is_dirty, resolve_commit, short, toplevel
 from seedpin.refs.bisection import find_first_bad, new_plan
-from seedpin.refs.git import is_dirty, resolve_commit, short, toplevel
 from seedpin.run.ledger import new_run_id
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from seedpin import __version__
+from seedpin.errors import RevisionError
+from seedpin.git import git
 
 
 def updated(root: Path, reason: str) -> dict[str, Any]:
@@ -25,15 +26,8 @@ def updated(root: Path, reason: str) -> dict[str, Any]:
 def _commit(root: Path) -> dict[str, Any]:
     """``commit`` and whether tracked files differed from it; empty outside of a repository."""
     try:
-        head = _git(root, "rev-parse", "HEAD")
-        dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
-    except (OSError, subprocess.SubprocessError):
+        head = git(root, "rev-parse", "HEAD", timeout=20)
+        dirty = bool(git(root, "status", "--porcelain", "--untracked-files=no", timeout=20))
+    except RevisionError:
         return {}
     return {"commit": head, "dirty": dirty}
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20
-    )
-    return done.stdout.strip()

@@ -9,8 +9,8 @@ import pytest
 
 from seedpin.compare.verdict import OTHER_ENVIRONMENT, Decision, Verdict
 from seedpin.environment.measured import things_in_words
+from seedpin.git import short
 from seedpin.refs.cache import read_index
-from seedpin.refs.git import short
 from seedpin.refs.reference import error_of
 
 

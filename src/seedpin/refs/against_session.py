@@ -11,11 +11,11 @@ import pytest
 
 from seedpin.config import Config
 from seedpin.errors import SeedpinError, UpdateRefusedError, UsageError
+from seedpin.git import is_dirty, merge_base, resolve_commit, short
 from seedpin.plugin.state import AGAINST
 from seedpin.printing import printable
 from seedpin.refs.against import Against
 from seedpin.refs.cache import read_index
-from seedpin.refs.git import is_dirty, merge_base, resolve_commit, short
 from seedpin.refs.reference import Session, run_missing, session_of
 from seedpin.refs.worktree import describe
 from seedpin.run.result import CheckResult

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seedpin.errors import RevisionError
-from seedpin.refs.git import git, resolve_commit, short, succeeds
+from seedpin.git import git, resolve_commit, short, succeeds
 
 RECORDED = "recorded in the golden"
 

@@ -11,6 +11,7 @@ import pytest
 
 from seedpin.config import Config
 from seedpin.errors import GoldenError, RevisionError, SeedpinError
+from seedpin.git import short
 from seedpin.goldens.store import read_golden
 from seedpin.printing import printable
 from seedpin.refs.attribute import (
@@ -22,7 +23,6 @@ from seedpin.refs.attribute import (
     minting_commit,
 )
 from seedpin.refs.cache import Index
-from seedpin.refs.git import short
 from seedpin.refs.places import place_between
 from seedpin.refs.reference import Session, run_missing, session_of
 from seedpin.run.result import CheckResult

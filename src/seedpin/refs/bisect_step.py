@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from seedpin.errors import ForeignImportError, RevisionError, SeedpinError
+from seedpin.git import git, git_environment, short
 from seedpin.refs.collect import Side, collect
-from seedpin.refs.git import git, git_environment, short
 from seedpin.refs.worktree import Checkout
 
 SAME, DIFFERENT, SKIP, ABORT = 0, 1, 125, 128

@@ -6,16 +6,14 @@ import contextlib
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seedpin.errors import RevisionError
+from seedpin.git import git, git_lines, short, succeeds, write_ignored_folder
 from seedpin.refs.bisect_step import COMMAND, SAYS, Obtained, Plan, commit_folder, obtain, same
-from seedpin.refs.cache import write_state_folder
-from seedpin.refs.git import git, git_environment, short, succeeds
 from seedpin.refs.places import place_between
 from seedpin.refs.worktree import Checkout, checked_out
 
@@ -122,21 +120,12 @@ def _search(checkout: Checkout, good: str, bad: str, plan: Path, say: Callable[[
     git(checkout.tree, *no_hooks, "bisect", "start", "--no-checkout", bad, good)
     git(checkout.tree, "bisect", "reset", good)
     git(checkout.tree, *no_hooks, "bisect", "start", bad, good)
-    command = ["git", "-C", str(checkout.tree), *no_hooks, "bisect", "run"]
-    command += [sys.executable, "-c", COMMAND, str(plan)]
+    step = (sys.executable, "-c", COMMAND, str(plan))
     printed = []
-    with subprocess.Popen(
-        command,
-        env=git_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        for line in process.stdout or ():
-            printed.append(line)
-            if line.startswith(SAYS):
-                say(line.removeprefix(SAYS).rstrip())
+    for line in git_lines(checkout.tree, *no_hooks, "bisect", "run", *step):
+        printed.append(line)
+        if line.startswith(SAYS):
+            say(line.removeprefix(SAYS).rstrip())
     log = git(checkout.tree, "bisect", "log")
     (plan.parent / "bisect.log").write_text("".join(printed) + log, encoding="utf-8")
     first = _FIRST.search(log)
@@ -211,7 +200,7 @@ def new_plan(
 ) -> Plan:
     """The plan of a search; its folder is made, git-ignored."""
     out = state / "bisect" / name
-    write_state_folder(state)
+    write_ignored_folder(state)
     out.mkdir(parents=True, exist_ok=True)
     # As `python -m pytest` does: the working folder is on the import path.
     entries = (str(folder), *sys.path)

@@ -104,14 +104,6 @@ def _read(path: Path, _changed: int) -> Index:
     )
 
 
-def write_state_folder(state: Path) -> None:
-    """Makes the ``.seedpin`` folder, git-ignored."""
-    state.mkdir(parents=True, exist_ok=True)
-    ignore = state / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
-
-
 def write_index(folder: Path, index: Index) -> None:
     """Keeps the index, all or nothing."""
     data = {

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from seedpin.errors import ForeignImportError, RevisionError
+from seedpin.git import git_environment, short
 from seedpin.plugin.state import RUN_VARIABLE
-from seedpin.refs.git import git_environment, short
 from seedpin.refs.imports import project_entries, reference_path
 from seedpin.refs.launch import COMMAND
 from seedpin.refs.request import VARIABLE, Request

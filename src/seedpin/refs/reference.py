@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 
 from seedpin.config import Config
+from seedpin.git import toplevel, write_ignored_folder
 from seedpin.plugin.state import VARIABLES
 from seedpin.refs.arguments import rewritten, selection_of, settings_of
 from seedpin.refs.cache import (
@@ -23,10 +24,8 @@ from seedpin.refs.cache import (
     read_index,
     write_index,
     write_retention,
-    write_state_folder,
 )
 from seedpin.refs.collect import Collected, Side, TestOutcome, collect
-from seedpin.refs.git import toplevel
 from seedpin.refs.worktree import checked_out
 
 
@@ -83,7 +82,7 @@ def run_missing(
     Raises RevisionError and ForeignImportError as ``collect`` does.
     """
     folder = session.cache(commit)
-    write_state_folder(session.settings.state_path)
+    write_ignored_folder(session.settings.state_path)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f"{folder.name}.lock"):
         index = read_index(folder)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedpin.errors import RevisionError
-from seedpin.refs.git import git, short
+from seedpin.git import git, short
 
 _PREFIX = "seedpin-revision-"
 

@@ -22,6 +22,7 @@ from seedpin.errors import (
     StaleGoldenError,
     SuspiciousClipError,
 )
+from seedpin.git import write_ignored_folder
 from seedpin.goldens.content import verify_content
 from seedpin.goldens.manifest import Manifest, to_json
 from seedpin.goldens.store import Golden, GoldenKey, GoldenStore, StagedGolden, digest_or_none, read_golden
@@ -153,10 +154,7 @@ def _refuse_read_only(run: Run) -> None:
 
 @contextlib.contextmanager
 def _staging(place: Place) -> Iterator[Path]:
-    place.state.mkdir(parents=True, exist_ok=True)
-    ignore = place.state / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+    write_ignored_folder(place.state)
     with tempfile.TemporaryDirectory(prefix="staging-", dir=place.state) as folder:
         yield Path(folder)
 

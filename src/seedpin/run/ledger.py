@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seedpin.git import write_ignored_folder
 from seedpin.untrusted import parse_json, read_plain
 
 if TYPE_CHECKING:
@@ -91,9 +92,7 @@ class Run:
     def write_meta(self, meta: dict[str, Any]) -> None:
         """Creates the folder, git-ignored, and ``run.json`` in it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        ignore = self.path.parent.parent / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        write_ignored_folder(self.path.parent.parent)
         text = json.dumps(meta, indent=1, sort_keys=True, allow_nan=False) + "\n"
         (self.path / "run.json").write_text(text, encoding="utf-8")
 

@@ -8,13 +8,13 @@ in more ways than a run can know.
 from __future__ import annotations
 
 import ast
-import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seedpin.errors import PruneRefusedError
+from seedpin.errors import PruneRefusedError, RevisionError
+from seedpin.git import git
 from seedpin.goldens.inventory import Entry, Inventory
 from seedpin.goldens.names import split_node_id
 from seedpin.goldens.store import digest_or_none
@@ -245,9 +245,8 @@ def _hidden_by_git(project: Path, files: Iterable[str]) -> frozenset[str]:
     gone = sorted(file for file in files if not (project / file).exists())
     if not gone:
         return frozenset()
-    command = ["git", "-C", str(project), "ls-files", "-v", "-z", "--", *gone]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
+        listed = git(project, "ls-files", "-v", "-z", "--", *gone, timeout=60)
+    except RevisionError:
         return frozenset()
-    return frozenset(line[2:] for line in done.stdout.split("\0") if line[:2] in ("S ", "s "))
+    return frozenset(line[2:] for line in listed.split("\0") if line[:2] in ("S ", "s "))

@@ -1,10 +1,10 @@
-"""What is asked of git. Every call leaves work tree, index and HEAD as they are."""
+"""The one way to run git, and what is asked of it. What stands here changes nothing by itself."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from seedpin.errors import RevisionError
@@ -34,19 +34,32 @@ def git_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in _LOCAL}
 
 
-def git(folder: Path, *arguments: str) -> str:
+def git(folder: Path, *arguments: str, timeout: float | None = None) -> str:
     """What ``git ARGUMENTS`` prints when run in ``folder``, without surrounding blanks.
 
-    Raises RevisionError with git's own words.
+    Raises RevisionError with git's own words, or where it takes longer than ``timeout`` seconds.
     """
-    done = _run(folder, *arguments)
+    done = _run(folder, *arguments, timeout=timeout)
     if done.returncode:
         said = done.stderr.strip() or f"exit code {done.returncode}"
         raise RevisionError(f"git {' '.join(arguments)} failed in {folder}: {said}")
     return done.stdout.strip()
 
 
-def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def git_lines(folder: Path, *arguments: str) -> Iterator[str]:
+    """Each line that ``git ARGUMENTS`` prints, as it comes, errors among them, whatever its exit code."""
+    with subprocess.Popen(
+        ["git", "-C", str(folder), *arguments],
+        env=git_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        yield from process.stdout or ()
+
+
+def _run(folder: Path, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             ["git", "-C", str(folder), *arguments],
@@ -54,10 +67,23 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             text=True,
             env=git_environment(),
             stdin=subprocess.DEVNULL,
+            timeout=timeout,
             check=False,
         )
     except OSError as error:
         raise RevisionError(f"git cannot be run: {error}", hint="install git") from error
+    except subprocess.TimeoutExpired as error:
+        raise RevisionError(
+            f"git {' '.join(arguments)} did not end within {timeout} s in {folder}"
+        ) from error
+
+
+def write_ignored_folder(folder: Path) -> None:
+    """Makes the folder, and git ignore all that it holds; a ``.gitignore`` that stands there stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
 
 
 def succeeds(folder: Path, *arguments: str) -> bool:
