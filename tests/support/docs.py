@@ -17,6 +17,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from seedpin.pinning.profiles import environment_for
+from seedpin.process import inherited
+
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r'title="([^"]+)"')
 FAILS = "# fails"
@@ -83,12 +86,9 @@ def run_block(block: Block, folder: Path) -> None:
 
 
 def _run(arguments: list[str], folder: Path) -> tuple[int, str]:
-    environment = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ("CI", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR")
-        and not key.startswith(("PYTEST_", "GITHUB_"))
-    }
+    environment = inherited(os.environ, by_itself=True)
+    for name in environment_for("portable"):
+        environment.pop(name, None)
     environment |= {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
         "PYTHONDONTWRITEBYTECODE": "1",

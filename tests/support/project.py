@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from seedpin.pinning.profiles import active_profile
+from seedpin.process import inherited
 
 MODEL = '''
 import os
@@ -42,15 +44,6 @@ def test_ball(seeded_model, golden_video):
     golden_video.check(seeded_model(generate)(frames=4), fps=8)
 """
 
-FOREIGN = (
-    "CI",
-    "PYTEST_ADDOPTS",
-    "PYTEST_XDIST_WORKER",
-    "PYTEST_XDIST_WORKER_COUNT",
-    "GITHUB_ACTIONS",
-    "GITHUB_STEP_SUMMARY",
-)
-
 # The default, a fresh process at the end of each update, takes seconds: for the tests that are about it.
 PYPROJECT = """
 [tool.pytest.ini_options]
@@ -77,8 +70,9 @@ class Project:
         self._monkeypatch = monkeypatch
         self.root: Path = pytester.path
         self.profile = active_profile()
-        for name in FOREIGN:
-            monkeypatch.delenv(name, raising=False)
+        for name in os.environ.keys() - inherited(os.environ, by_itself=True).keys():
+            if not name.startswith("COV_CORE_"):  # a measurement of coverage goes on in the project's pytest
+                monkeypatch.delenv(name)
         monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         monkeypatch.setattr(sys, "dont_write_bytecode", True)
         self.write(

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from seedpin.errors import SeedpinError, UsageError
+from seedpin.process import inherited
 
 MARK = ".seedpin-demo"
 SLIP_BEFORE = "        super().set_timesteps(num_inference_steps, device)\n"
@@ -86,8 +87,7 @@ def _slip(folder: Path) -> None:
 
 
 def _pytest(folder: Path, arguments: list[str], *, expect: int) -> None:
-    environment = {key: value for key, value in os.environ.items() if key not in ("CI", "PYTEST_ADDOPTS")}
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    environment = inherited(os.environ, by_itself=True) | {"PYTHONDONTWRITEBYTECODE": "1"}
     plain = ["-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist", "--rootdir", str(folder)]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *plain, *arguments, str(folder)],

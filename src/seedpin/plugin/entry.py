@@ -23,7 +23,8 @@ from seedpin.plugin.fixtures import (
     seeded_model_factory,
 )
 from seedpin.plugin.leftover import LeftoverPins
-from seedpin.plugin.state import CONFIG, RUN_VARIABLE, UPDATE, VARIABLES, Update
+from seedpin.plugin.state import CONFIG, UPDATE, VARIABLES, Update
+from seedpin.process import RUN_VARIABLE
 
 __all__ = ["golden_image", "golden_tensors", "golden_video", "seeded_model", "seeded_model_factory"]
 

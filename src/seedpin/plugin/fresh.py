@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seedpin import process
 from seedpin.config import Config
 from seedpin.errors import ModelError
-from seedpin.plugin.selected import PROBLEMS, SELECTED, WANTED
-from seedpin.plugin.state import RUN_VARIABLE, VARIABLES
+from seedpin.plugin.selected import PROBLEMS, WANTED
+from seedpin.plugin.state import VARIABLES
+from seedpin.process import RUN_VARIABLE, SELECTED_VARIABLE, inherited, python_code
 from seedpin.run.ledger import Run, latest_results
 from seedpin.run.result import CheckResult
 
@@ -35,24 +36,13 @@ FRESH_SUSPECTS = (
 )
 NOTHING_REPEATED = "no call of a seeded model came before this check: nothing was repeated at once"
 """Hint of ``seedpin probe`` where only fresh processes can tell."""
-# What describes the session that asks, not the one that is started.
-_FOREIGN = (
-    "PYTEST_CURRENT_TEST",
-    "PYTEST_XDIST_",
-    "GITHUB_STEP_SUMMARY",
-    "COV_CORE_",
-    RUN_VARIABLE,
-    "SEEDPIN_REVISION_REQUEST",
-    SELECTED,
-)
 # Files that the session that asks writes, possibly because an ini file says so: the other must not.
 _OUTPUTS = {"xmlpath": "--junitxml", "htmlpath": "--html", "report_log": "--report-log"}
 # Given anew, whatever the session was given; with the number of values that follow.
 _SET_HERE = {"--rootdir": 1, "-c": 1, "--config-file": 1}
-# `python -m pytest` would put the working folder on the import path, which `pytest` does not.
-_PYTEST = (
-    "import sys; sys.path[:1] == [''] and sys.path.pop(0); import pytest; sys.exit(pytest.console_main())"
-)
+# `python -m pytest` puts the working folder on the import path, `pytest` does not.
+_WITH_FOLDER = (sys.executable, "-m", "pytest")
+_WITHOUT = tuple(python_code("import pytest; sys.exit(pytest.console_main())"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,24 +135,12 @@ def fresh_run(
             *("--seedpin-cpu-profile", settings.cpu_profile, "--golden-device-class", settings.device_class),
             *("--seedpin-trace", settings.trace),
         ]
-        variables = {key: value for key, value in start.variables.items() if not key.startswith(_FOREIGN)} | {
-            **(environment or {}),
-            RUN_VARIABLE: str(run),
-        }
+        variables = inherited(start.variables) | {**(environment or {}), RUN_VARIABLE: str(run)}
         if only:
             (folder / WANTED).write_text(json.dumps(list(only)), encoding="utf-8")
-            variables[SELECTED] = str(folder)
-        python = [sys.executable, *(("-m", "pytest") if start.importable else ("-c", _PYTEST))]
-        done = subprocess.run(
-            [*python, *arguments, *selection],
-            cwd=start.folder,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+            variables[SELECTED_VARIABLE] = str(folder)
+        python = _WITH_FOLDER if start.importable else _WITHOUT
+        done = process.run([*python, *arguments, *selection], start.folder, variables)
         results = {result.id: result for result in latest_results(Run(run))}
         if done.returncode not in (0, 1) or not (results or only):
             shown = " ".join(selection[:10])

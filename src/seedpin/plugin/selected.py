@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-SELECTED = "SEEDPIN_SELECTED"
-"""Environment variable: a folder whose ``wanted.json`` lists node ids; ``problems.json`` is written there."""
+from seedpin.process import SELECTED_VARIABLE
+
 WANTED, PROBLEMS = "wanted.json", "problems.json"
 
 
@@ -48,7 +48,7 @@ class Selected:
 
 def register(config: pytest.Config) -> None:
     """Registers the plugin where the environment asks for it."""
-    folder = os.environ.get(SELECTED)
+    folder = os.environ.get(SELECTED_VARIABLE)
     if folder:
         config.pluginmanager.register(Selected(Path(folder)), "seedpin-selected")
 

@@ -17,7 +17,8 @@ from seedpin.errors import DuplicateGoldenError, GoldenMismatch, SeedpinError, U
 from seedpin.plugin.attempts import Attempts
 from seedpin.plugin.birth import Birth, release_memory
 from seedpin.plugin.completeness import Completeness
-from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, RUN_VARIABLE, UPDATE, ItemState
+from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, UPDATE, ItemState
+from seedpin.process import RUN_VARIABLE
 from seedpin.run.ledger import Run, new_run_id, write_retention
 
 if TYPE_CHECKING:

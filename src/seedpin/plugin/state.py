@@ -106,9 +106,6 @@ class ItemState:
         return self.calls[slice(*self.window)]
 
 
-RUN_VARIABLE = "SEEDPIN_RUN"
-"""Environment variable that chooses the folder of a session's run, so that a subprocess's can be found."""
-
 CONFIG: pytest.StashKey[Config] = pytest.StashKey()
 VARIABLES: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 """Environment variables before any conftest or test was imported: libraries set some when imported."""

@@ -13,15 +13,14 @@ from typing import Any
 
 from seedpin.errors import ForeignImportError, RevisionError, SeedpinError
 from seedpin.git import git, git_environment, short
+from seedpin.process import python_code
 from seedpin.refs.collect import Side, collect
 from seedpin.refs.worktree import Checkout
 
 SAME, DIFFERENT, SKIP, ABORT = 0, 1, 125, 128
 SAYS = "seedpin: "
 """How lines begin that are meant for the user, among git's own."""
-COMMAND = (
-    "import sys; sys.path[:1] == [''] and sys.path.pop(0); from seedpin.refs.bisect_step import main; main()"
-)
+COMMAND = tuple(python_code("from seedpin.refs.bisect_step import main; main()"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,9 +120,8 @@ def _search(checkout: Checkout, good: str, bad: str, plan: Path, say: Callable[[
     git(checkout.tree, *no_hooks, "bisect", "start", "--no-checkout", bad, good)
     git(checkout.tree, "bisect", "reset", good)
     git(checkout.tree, *no_hooks, "bisect", "start", bad, good)
-    step = (sys.executable, "-c", COMMAND, str(plan))
     printed = []
-    for line in git_lines(checkout.tree, *no_hooks, "bisect", "run", *step):
+    for line in git_lines(checkout.tree, *no_hooks, "bisect", "run", *COMMAND, str(plan)):
         printed.append(line)
         if line.startswith(SAYS):
             say(line.removeprefix(SAYS).rstrip())

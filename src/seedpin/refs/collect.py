@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,18 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seedpin import process
 from seedpin.errors import ForeignImportError, RevisionError
 from seedpin.git import git_environment, short
-from seedpin.plugin.state import RUN_VARIABLE
+from seedpin.process import REQUEST_VARIABLE, RUN_VARIABLE, inherited
 from seedpin.refs.imports import project_entries, reference_path
 from seedpin.refs.launch import COMMAND
-from seedpin.refs.request import VARIABLE, Request
+from seedpin.refs.request import Request
 from seedpin.refs.worktree import Checkout
 from seedpin.run.ledger import Run, latest_results
 
 _NO_TESTS = 5
 _LINES = 25
-_DROPPED_VARIABLES = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_", "GITHUB_STEP_SUMMARY", "COV_CORE_", "SEEDPIN_R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +120,18 @@ def _command(arguments: Sequence[str], checkout: Checkout, side: Side) -> list[s
         fixed.append(f"--golden-device-class={side.device_class}")
     if side.rootdir is not None and not given:
         fixed.append(f"--rootdir={checkout.mapped(side.rootdir)}")
-    return [sys.executable, "-c", COMMAND, *fixed, *arguments]
+    return [*COMMAND, *fixed, *arguments]
 
 
 def _environment(checkout: Checkout, out: Path, folder: Path, entries: Sequence[str]) -> dict[str, str]:
-    environment = {
-        key: value for key, value in git_environment().items() if not key.startswith(_DROPPED_VARIABLES)
-    }
+    environment = inherited(git_environment())
     path = reference_path(
         checkout.top, checkout.tree, checkout.scratch / "shims", folder=folder, entries=entries
     )
     environment["PYTHONPATH"] = os.pathsep.join(path)
     # Two checkouts within one second may leave bytecode that looks fresh and is not.
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
-    environment[VARIABLE] = str(out / "request.json")
+    environment[REQUEST_VARIABLE] = str(out / "request.json")
     environment[RUN_VARIABLE] = str(out / "state" / "runs" / "run")
     return environment
 
@@ -147,16 +144,7 @@ def _run(checkout: Checkout, command: list[str], environment: Mapping[str, str],
     with side.log.open("w", encoding="utf-8") as stream:
         stream.write(f"$ {' '.join(command)}\n")
         stream.flush()
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    return done.returncode
+        return process.run(command, folder, environment, log=stream).returncode
 
 
 def _refuse_foreign(out: Path, checkout: Checkout) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from seedpin.goldens.names import split_node_id
+from seedpin.process import REQUEST_VARIABLE
 from seedpin.refs.imports import is_project_file
-from seedpin.refs.request import VARIABLE, Request, read_request
+from seedpin.refs.request import Request, read_request
 
 
 class Guest:
@@ -89,7 +90,7 @@ class Guest:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if os.environ.get(VARIABLE):
+    if os.environ.get(REQUEST_VARIABLE):
         config.pluginmanager.register(Guest(config, read_request()), "seedpin-guest")
 
 

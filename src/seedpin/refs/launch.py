@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from seedpin.process import python_code
 from seedpin.refs.imports import editable_mappings, is_project_file
 from seedpin.refs.request import Request, read_request
 
-# Not -m: the working folder would come first on the import path, before it is known whether it should.
-COMMAND = "import sys; sys.path[:1] == [''] and sys.path.pop(0); from seedpin.refs.launch import main; main()"
+COMMAND = tuple(python_code("from seedpin.refs.launch import main; main()"))
 
 
 def main() -> None:

@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from seedpin.process import REQUEST_VARIABLE
 from seedpin.refs.arguments import Selection
-
-VARIABLE = "SEEDPIN_REVISION_REQUEST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Request:
 
 def read_request(environment: Mapping[str, str] = os.environ) -> Request:
     """The request of this process."""
-    data: dict[str, Any] = json.loads(Path(environment[VARIABLE]).read_text(encoding="utf-8"))
+    data: dict[str, Any] = json.loads(Path(environment[REQUEST_VARIABLE]).read_text(encoding="utf-8"))
     wanted, selections = data["wanted"], data["selections"]
     return Request(
         here=data["here"],
