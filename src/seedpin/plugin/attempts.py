@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seedpin.plugin.nodes import node_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -35,8 +37,8 @@ class Attempts:
 
     def number(self, item: pytest.Item) -> int:
         """Which attempt of ``item`` begins now; other processes' count where the plugin for reruns tells."""
-        self._made[item.nodeid] = self._made.get(item.nodeid, 0) + 1
-        return max(self._made[item.nodeid], int(getattr(item, "execution_count", 1)))
+        self._made[node_of(item)] = self._made.get(node_of(item), 0) + 1
+        return max(self._made[node_of(item)], int(getattr(item, "execution_count", 1)))
 
     def _write(self, result: CheckResult) -> None:
         worker = self._session.config.workerinput["workerid"]  # type: ignore[attr-defined]  # xdist's

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from seedpin.errors import SeedpinError, UnprovedError
+from seedpin.plugin.nodes import node_of
 from seedpin.plugin.state import AGAINST
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ class Birth:
         if report.when != "teardown":
             return
         waiting = getattr(report, "seedpin_waiting", None)
-        self._waiting.pop(report.nodeid, None)  # of an attempt before this one
+        self._waiting.pop(node_of(report), None)  # of an attempt before this one
         if waiting:
-            self._waiting[report.nodeid] = waiting
-            self._locations[report.nodeid] = report.location
+            self._waiting[node_of(report)] = waiting
+            self._locations[node_of(report)] = report.location
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         # pytest ends a run in the same way after --stepwise, or after -x under xdist: that is no interrupt.

@@ -16,6 +16,7 @@ from seedpin.errors import DeviceUnavailableError, UnpinnedClipWarning, UsageErr
 from seedpin.pinning.model import PinInfo
 from seedpin.pinning.pin import Pin, current_pin, last_pin, pin
 from seedpin.pinning.profiles import verify_profile
+from seedpin.plugin.nodes import node_of
 from seedpin.plugin.state import RUNNING, UPDATE, ItemState, Update
 
 
@@ -54,7 +55,7 @@ def find_circumstances(
     held = _pin_of_the_last_call(state) or current_pin() or pinned
     if held is None:
         warnings.warn(
-            f"{request.node.nodeid} checks a clip, but nothing was pinned; "
+            f"{node_of(request.node)} checks a clip, but nothing was pinned; "
             "use seeded_model(...) or `with seedpin.pin(...)`",
             UnpinnedClipWarning,
             stacklevel=5,

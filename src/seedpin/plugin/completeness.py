@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from seedpin.plugin.nodes import node_of
 from seedpin.plugin.state import AGAINST, RUN
 
 if TYPE_CHECKING:
@@ -63,22 +64,22 @@ class Completeness:
         self._passed: set[str] = set()
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
-        self._collected.add(item.nodeid)
+        self._collected.add(node_of(item))
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         self._deselected += len(items)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.skipped:
-            self._skipped.add(report.nodeid)
-        elif report.passed and report.nodeid and "::" not in report.nodeid:
-            self._files.add(report.nodeid)
+            self._skipped.add(node_of(report))
+        elif report.passed and node_of(report) and "::" not in node_of(report):
+            self._files.add(node_of(report))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped:
-            self._skipped.add(report.nodeid)
+            self._skipped.add(node_of(report))
         elif report.passed and report.when == "call":
-            self._passed.add(report.nodeid)
+            self._passed.add(node_of(report))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: WorkerController, error: object) -> None:

@@ -16,6 +16,7 @@ from seedpin.goldens.store import Golden
 from seedpin.plugin.calls import Call, draws_of, trace_of
 from seedpin.plugin.exhibit import Exhibit
 from seedpin.plugin.fresh import NOTHING_REPEATED
+from seedpin.plugin.nodes import node_of
 from seedpin.plugin.subject import Subject
 from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.model import Trace
@@ -133,7 +134,7 @@ def renamed(exhibit: Exhibit) -> tuple[str, str] | None:
     Tests that are there still are not asked: those that this session knows, or whose file defines them.
     """
     key = exhibit.key
-    alive = {item.nodeid for item in exhibit.desk.request.session.items}
+    alive = {node_of(item) for item in exhibit.desk.request.session.items}
     found = find_moved(exhibit.desk.store.root, key, exhibit.subject.digest, alive - {key.test})
     root = exhibit.desk.settings.root
     found = tuple(one for one in found if not _is_defined(root, one.test, key.test))

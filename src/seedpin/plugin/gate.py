@@ -20,6 +20,7 @@ from seedpin.plugin.case import Case
 from seedpin.plugin.circumstances import find_circumstances
 from seedpin.plugin.exhibit import Desk
 from seedpin.plugin.invalid import UnderWay, invalid_result
+from seedpin.plugin.nodes import node_of
 from seedpin.plugin.state import CONFIG, ITEM, RUN, UPDATE
 from seedpin.plugin.subject import ClipSubject, Subject, TensorSubject
 from seedpin.run.result import CheckResult
@@ -92,7 +93,7 @@ class _Gate:
         now.here = find_circumstances(
             self._desk.request, self._desk.state, self._desk.settings, subject.devices
         )
-        now.key = GoldenKey(self._desk.request.node.nodeid, name, now.here.device.name)
+        now.key = GoldenKey(node_of(self._desk.request.node), name, now.here.device.name)
         self._claim(now.key)
         now.claimed = now.key.stem
         now.calls = tuple(self._desk.state.calls_for_check())
@@ -112,7 +113,7 @@ class _Gate:
         except (AttributeError, UnicodeEncodeError):
             pass
         raise UsageError(
-            f"{self._desk.request.node.nodeid}: the name of a check is a text, not {name!r}",
+            f"{node_of(self._desk.request.node)}: the name of a check is a text, not {name!r}",
             hint='write for example check(clip, name="second")',
         )
 
@@ -135,7 +136,7 @@ class _Gate:
             return None
         if marker.args:
             raise ToleranceError(
-                f"{self._desk.request.node.nodeid}: the golden marker takes keywords only: {marker.args!r}",
+                f"{node_of(self._desk.request.node)}: the golden marker takes keywords only: {marker.args!r}",
                 hint="write for example @pytest.mark.golden(psnr=45)",
             )
         return parse_tolerance(marker.kwargs, "@pytest.mark.golden", kind=kind, same_environment=True)

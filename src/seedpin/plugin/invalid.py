@@ -20,6 +20,7 @@ from seedpin.plugin.calls import Call
 from seedpin.plugin.circumstances import Circumstances, find_circumstances
 from seedpin.plugin.evidence import parting
 from seedpin.plugin.exhibit import Desk
+from seedpin.plugin.nodes import node_of
 from seedpin.plugin.subject import Subject, devices_of
 from seedpin.report.terminal import format_failure
 from seedpin.run.result import CheckResult
@@ -63,7 +64,7 @@ def invalid_result(desk: Desk, under_way: UnderWay, error: Exception) -> CheckRe
                 notes.append(f"The device class is not known: {_words(second)}.")
     configured = desk.settings.device_class
     device_class = here.device.name if here is not None else "unknown" if configured == "auto" else configured
-    key = under_way.key or GoldenKey(desk.request.node.nodeid, _name(under_way.name, desk), device_class)
+    key = under_way.key or GoldenKey(node_of(desk.request.node), _name(under_way.name, desk), device_class)
     golden = _golden(desk, key, under_way.kind, notes)
     facts, described = _facts(under_way, error)
     reasons = [_words(error)]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from seedpin.plugin.nodes import node_of
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -50,7 +52,7 @@ class LeftoverPins:
             if left:
                 from seedpin.pinning import stack
 
-                stack.give_up(left, f"the test {item.nodeid}")
+                stack.give_up(left, f"the test {node_of(item)}")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self) -> Generator[None, Any, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from seedpin.plugin.nodes import node_of
 from seedpin.plugin.state import AGAINST, CONFIG, ITEM, RUNNING, UPDATE, ItemState
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def pin_of(item: pytest.Item, settings: Config) -> tuple[int, str]:
         return settings.seed, settings.level
     if len(marker.args) != 1 or marker.kwargs.keys() - {"level"}:
         raise pytest.UsageError(
-            f"{item.nodeid}: write @pytest.mark.seed(1234) or @pytest.mark.seed(1234, level='warn')"
+            f"{node_of(item)}: write @pytest.mark.seed(1234) or @pytest.mark.seed(1234, level='warn')"
         )
     return marker.args[0], marker.kwargs.get("level", settings.level)
 

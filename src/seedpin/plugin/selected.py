@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from seedpin.plugin.nodes import node_of
 from seedpin.process import SELECTED_VARIABLE
 
 WANTED, PROBLEMS = "wanted.json", "problems.json"
@@ -23,22 +24,22 @@ class Selected:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        dropped = [item for item in items if item.nodeid not in self._wanted]
+        dropped = [item for item in items if node_of(item) not in self._wanted]
         if dropped:
             config.hook.pytest_deselected(items=dropped)
         # In reverse: a test that needs what another one left in a shared model does not find it here.
-        items[:] = [item for item in reversed(items) if item.nodeid in self._wanted]
+        items[:] = [item for item in reversed(items) if node_of(item) in self._wanted]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._problems[report.nodeid] = last_line(report.longreprtext)
+            self._problems[node_of(report)] = last_line(report.longreprtext)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self._problems.setdefault(report.nodeid, f"it failed: {last_line(report.longreprtext)}")
+            self._problems.setdefault(node_of(report), f"it failed: {last_line(report.longreprtext)}")
         elif report.skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-            self._problems.setdefault(report.nodeid, f"it was skipped: {reason}")
+            self._problems.setdefault(node_of(report), f"it was skipped: {reason}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:

@@ -17,6 +17,7 @@ from seedpin.errors import DuplicateGoldenError, GoldenMismatch, SeedpinError, U
 from seedpin.plugin.attempts import Attempts
 from seedpin.plugin.birth import Birth, release_memory
 from seedpin.plugin.completeness import Completeness
+from seedpin.plugin.nodes import node_of, note_node
 from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, UPDATE, ItemState
 from seedpin.process import RUN_VARIABLE
 from seedpin.run.ledger import Run, new_run_id, write_retention
@@ -93,12 +94,12 @@ class SeedpinSession:
                 continue
             from seedpin.goldens.names import golden_folder
 
-            folder = golden_folder(item.nodeid)
+            folder = golden_folder(node_of(item))
             other = owners.setdefault(folder, item)
             if other is not item:
                 item.stash[REFUSED] = other.stash[REFUSED] = DuplicateGoldenError(
                     f"two tests would share the goldens in {self.settings.golden_dir}/{folder}: "
-                    f"{other.nodeid} (at {_where(other)}) and {item.nodeid} (at {_where(item)})",
+                    f"{node_of(other)} (at {_where(other)}) and {node_of(item)} (at {_where(item)})",
                     hint="rename one of them",
                 )
 
@@ -131,6 +132,7 @@ class SeedpinSession:
         if call.excinfo is not None and isinstance(call.excinfo.value, SeedpinError):
             _show_the_callers_line(call.excinfo)
         report = yield
+        note_node(item, report)
         state = item.stash.get(ITEM, None)
         if state is None:
             return report
@@ -229,7 +231,7 @@ class SeedpinSession:
         from seedpin.run.result import from_dict
 
         # Each report of an attempt brings all of its results so far.
-        key = (getattr(report, "worker_id", ""), report.nodeid, found[0]["attempt"])
+        key = (getattr(report, "worker_id", ""), node_of(report), found[0]["attempt"])
         for data in found[self._taken.get(key, 0) :]:
             self.take(from_dict(data))
         self._taken[key] = len(found)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seedpin.plugin.nodes import node_of
 from seedpin.plugin.state import AGAINST, CONFIG, UPDATE, ItemState
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def find_unchecked(item: pytest.Item, state: ItemState) -> list[CheckResult]:
     from seedpin.goldens.names import golden_folder, split_stem
 
     settings = config.stash[CONFIG]
-    folder = settings.golden_path / golden_folder(item.nodeid)
+    folder = settings.golden_path / golden_folder(node_of(item))
     try:
         names = sorted(entry.name for entry in os.scandir(folder))
     except OSError:
@@ -88,11 +89,11 @@ def _record(
         manifest = from_json(path.read_bytes(), path)
     except (SeedpinError, OSError):
         manifest = None  # that it is damaged is seen by whoever checks it
-    decision = unchecked(f"{item.nodeid} passed without checking this golden, which it has.")
+    decision = unchecked(f"{node_of(item)} passed without checking this golden, which it has.")
     where, line, _ = item.location
     updating = item.config.stash[UPDATE].mode is not None
     result = CheckResult(
-        test=item.nodeid,
+        test=node_of(item),
         check=(decode_component(check) or check) if manifest is None else manifest.check,
         kind=_kind(manifest),
         verdict=decision.verdict.value,

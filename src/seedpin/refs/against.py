@@ -10,6 +10,7 @@ import pytest
 from seedpin.compare.verdict import OTHER_ENVIRONMENT, Decision, Verdict
 from seedpin.environment.measured import things_in_words
 from seedpin.git import short
+from seedpin.plugin.nodes import node_of
 from seedpin.refs.cache import read_index
 from seedpin.refs.reference import error_of
 
@@ -29,17 +30,17 @@ class Against:
     def is_new(self, item: pytest.Item, check: str) -> bool:
         """Whether the revision is known to have no such test, or no such check in it."""
         index = read_index(self.folder)
-        known = index.tests.get(item.nodeid)
+        known = index.tests.get(node_of(item))
         if known is None:
-            return self._is_static(item) and not error_of(index.errors, item.nodeid)
+            return self._is_static(item) and not error_of(index.errors, node_of(item))
         return known.outcome == "absent" or (known.outcome == "passed" and check not in known.checks)
 
     def why_not(self, item: pytest.Item, check: str) -> str:
         """Why a check that is not new could not be compared."""
         index = read_index(self.folder)
-        known = index.tests.get(item.nodeid)
+        known = index.tests.get(node_of(item))
         if known is None:
-            error = error_of(index.errors, item.nodeid)
+            error = error_of(index.errors, node_of(item))
             if error:
                 return f"its file could not be collected there: {error}"
             return (

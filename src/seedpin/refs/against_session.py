@@ -12,6 +12,7 @@ import pytest
 from seedpin.config import Config
 from seedpin.errors import SeedpinError, UpdateRefusedError, UsageError
 from seedpin.git import is_dirty, merge_base, resolve_commit, short
+from seedpin.plugin.nodes import node_of
 from seedpin.plugin.state import AGAINST
 from seedpin.printing import printable
 from seedpin.refs.against import Against
@@ -103,10 +104,10 @@ class AgainstSession:
             return
         from seedpin.plugin.session import GOLDEN_FIXTURES
 
-        self.here.update(item.nodeid for item in session.items)
+        self.here.update(node_of(item) for item in session.items)
         self._prepare(
             [
-                item.nodeid
+                node_of(item)
                 for item in session.items
                 if not GOLDEN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
             ]
@@ -128,9 +129,9 @@ class AgainstSession:
             reporter.write_line(f"seedpin: {self.against.label}: {text}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.here.add(report.nodeid)
+        self.here.add(node_of(report))
         if report.when == "call" and report.passed:
-            self.passed.add(report.nodeid)
+            self.passed.add(node_of(report))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from seedpin.goldens.names import split_node_id
+from seedpin.plugin.nodes import node_of
 from seedpin.process import REQUEST_VARIABLE
 from seedpin.refs.imports import is_project_file
 from seedpin.refs.request import Request, read_request
@@ -36,12 +37,12 @@ class Guest:
             for item in items
             if self._selected(item) and not GOLDEN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
         ]
-        self._write("collected", [item.nodeid for item in selected])
+        self._write("collected", [node_of(item) for item in selected])
         wanted, known = self.request.wanted, set(self.request.known)
         kept = {
             item
             for item in selected
-            if item.nodeid not in known and (wanted is None or item.nodeid in set(wanted))
+            if node_of(item) not in known and (wanted is None or node_of(item) in set(wanted))
         }
         dropped = [item for item in items if item not in kept]
         if dropped:
@@ -57,24 +58,26 @@ class Guest:
             return True
         relative = path.relative_to(tree).as_posix()
         # The file stands before the first "::"; only the names after it matter here.
-        names = split_node_id(f"x{item.nodeid[len(item.nodeid.partition('::')[0]) :]}")[1:]
+        _, separator, rest = node_of(item).partition("::")
+        names = split_node_id(f"x{separator}{rest}")[1:]
         return any(selection.holds(relative, names) for selection in self.request.selections)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.errors[report.nodeid] = _last_line(report.longreprtext)
+            self.errors[node_of(report)] = _last_line(report.longreprtext)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if self.is_worker:
             return
-        entry = self.outcomes.setdefault(report.nodeid, {"outcome": "passed", "error": ""})
+        node = node_of(report)
+        entry = self.outcomes.setdefault(node, {"outcome": "passed", "error": ""})
         if report.outcome == "rerun" or (report.when == "setup" and report.passed):  # type: ignore[comparison-overlap]
-            self.outcomes[report.nodeid] = {"outcome": "passed", "error": ""}
+            self.outcomes[node] = {"outcome": "passed", "error": ""}
         elif report.failed and entry["outcome"] != "failed":
-            self.outcomes[report.nodeid] = {"outcome": "failed", "error": _last_line(report.longreprtext)}
+            self.outcomes[node] = {"outcome": "failed", "error": _last_line(report.longreprtext)}
         elif report.skipped and entry["outcome"] == "passed":
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-            self.outcomes[report.nodeid] = {"outcome": "skipped", "error": str(reason)}
+            self.outcomes[node] = {"outcome": "skipped", "error": str(reason)}
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
