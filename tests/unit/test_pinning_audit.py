@@ -289,3 +289,15 @@ def test_a_seeded_model_that_leaves_out_the_callers_generator() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         seeded_model(lambda generator: torch.randn(3, generator=generator))(generator=torch.Generator())
+
+
+def test_what_the_model_replaced_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The audit takes away its own replacement, not the one that the audited code put in its place."""
+    monkeypatch.setattr(os, "urandom", os.urandom)
+
+    def urandom(size: int) -> bytes:
+        return bytes(size)
+
+    with audit():
+        os.urandom = urandom
+    assert os.urandom is urandom

@@ -22,6 +22,8 @@ import torch
 
 from seedpin.errors import ConfigError, EntropyWarning, PinError
 from seedpin.pinning.placed import calling_frame, warn_at, warn_at_frame
+from seedpin.trace import drawing
+from seedpin.trace.patching import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,21 +36,12 @@ RANDOM_STATE: Any = np.random.mtrand  # the module that makes RandomState
 
 _WAY = ("numpy", "random", "secrets", "uuid", "os")
 _HERE = "seedpin.pinning."
-_HELPERS = ("randn_tensor",)  # Through which all draws of diffusers go: who called it is meant.
 # Randomness of these names files and processes; it does not reach frames.
 _INFRASTRUCTURE = frozenset(sys.stdlib_module_names) - {"__main__"} | {
     *("torch", "jax", "tensorflow", "cupy", "joblib", "filelock", "tqdm", "fsspec", "imageio"),
     *("huggingface_hub", "urllib3", "requests", "httpx", "anyio", "wandb", "triton"),
     *("_pytest", "pytest", "pluggy", "xdist", "execnet", "hypothesis"),
 }
-_TORCH_DRAWS = (
-    *("bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like"),
-    *("randn", "randn_like", "randperm"),
-)
-_TENSOR_DRAWS = (
-    *("bernoulli", "bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_"),
-    *("multinomial", "normal_", "random_", "uniform_"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +92,7 @@ class _Audit:
 
     policy: AuditPolicy
     findings: list[EntropyFinding] = field(default_factory=list)
-    undo: list[Callable[[], None]] = field(default_factory=list)
+    patches: Patches = field(default_factory=Patches)
     below: bool = False  # within a source that is noted already
     tentative: list[tuple[Any, EntropyFinding]] = field(default_factory=list)
     known: bytes = b""  # torch's global states after the last draw that was accounted for
@@ -115,19 +108,7 @@ class _Audit:
         """Put ``make(original)`` in the place of ``owner.name`` until the audit ends."""
         original = getattr(owner, name, None)
         if original is not None:
-            self.replace(owner, name, functools.wraps(original)(make(original)))
-
-    def replace(self, owner: Any, name: str, new: Any) -> None:
-        original, was_own = getattr(owner, name), name in vars(owner)
-
-        def undo() -> None:
-            if was_own:
-                setattr(owner, name, original)
-            else:
-                delattr(owner, name)
-
-        setattr(owner, name, new)
-        self.undo.append(undo)
+            self.patches.set(owner, name, functools.wraps(original)(make(original)))
 
     def always(self, kind: str, what: str) -> Callable[[Any], Callable[..., Any]]:
         """Note every call."""
@@ -219,7 +200,7 @@ def _culprit(frame: FrameType | None, kind: str, what: str) -> EntropyFinding | 
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         top = module.partition(".")[0]
-        way = top in _WAY or module.startswith(_HERE) or frame.f_code.co_name in _HELPERS
+        way = top in _WAY or module.startswith(_HERE) or frame.f_code.co_name in drawing.HELPERS
         if not way:
             if top in _INFRASTRUCTURE or _is_importing(frame):
                 return None
@@ -264,8 +245,7 @@ def audit(
             running.account(_global_states())
         running.settle()
     finally:
-        for undo in reversed(running.undo):
-            undo()
+        running.patches.undo()
     _report(running)
 
 
@@ -274,7 +254,7 @@ def _watch_all(running: _Audit, generator_passed: bool) -> None:
     # The root of every unseeded default_rng(), Generator, RandomState and SeedSequence.
     running.watch(bit_generator, "randbits", running.always("numpy", "an unseeded NumPy generator"))
     if hasattr(RANDOM_STATE, "_MT19937"):
-        running.replace(RANDOM_STATE, "_MT19937", running.twister())
+        running.patches.set(RANDOM_STATE, "_MT19937", running.twister())
     running.watch(random.Random, "seed", running.unseeded("an unseeded random.Random()", 1))
     running.watch(random, "seed", running.unseeded("random.seed() without a seed", 0))
     running.watch(random, "_urandom", running.always("system", "random.SystemRandom"))
@@ -293,9 +273,9 @@ def _watch_all(running: _Audit, generator_passed: bool) -> None:
     # The compiler would trace through the replacements and break its graph at them: then only the
     # states are compared, and the line stays unknown.
     if "torch._dynamo" not in sys.modules:
-        for name in _TORCH_DRAWS:
+        for name in drawing.FUNCTIONS:
             running.watch(torch, name, running.draws(f"torch.{name}"))
-        for name in _TENSOR_DRAWS:
+        for name in drawing.METHODS:
             running.watch(torch.Tensor, name, running.draws(f"Tensor.{name}"))
         running.watch(torch.nn.functional, "dropout", running.draws("dropout"))
 

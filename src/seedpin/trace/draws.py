@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from xxhash import xxh3_64_digest, xxh3_64_hexdigest
 
+from seedpin.trace import drawing
 from seedpin.trace.model import Value
 from seedpin.trace.observe import Slots
 from seedpin.trace.patching import Patches, call_site, wrapped_like
@@ -25,14 +26,6 @@ from seedpin.trace.watch import Live
 
 __all__ = ["DrawSink", "StateWatch", "generator_label", "generator_of", "generator_state", "patch_draws"]
 
-_FUNCTIONS = (
-    *("rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "randperm", "normal"),
-    *("bernoulli", "multinomial", "poisson"),
-)
-_METHODS = (
-    *("normal_", "uniform_", "random_", "bernoulli_", "exponential_", "geometric_", "cauchy_", "log_normal_"),
-    *("bernoulli", "multinomial"),
-)
 _DROPOUTS = {
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), 2),
     "rrelu": 3,
@@ -109,9 +102,9 @@ def generator_label(generator: torch.Generator | None, given: bool) -> str:
 
 def patch_draws(patches: Patches, live: Live) -> None:
     """Replace every drawing function of torch by one that tells the recorder."""
-    for name in _FUNCTIONS:
+    for name in drawing.FUNCTIONS:
         patches.set(torch, name, _watched(f"torch.{name}", getattr(torch, name), live, "torch"))
-    for name in _METHODS:
+    for name in drawing.METHODS:
         original = getattr(torch.Tensor, name)
         patches.set(torch.Tensor, name, _watched(f"Tensor.{name}", original, live, "torch"))
     for name, training in _DROPOUTS.items():

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from seedpin.trace.drawing import HELPERS
+
 __all__ = ["ABSENT", "Patches", "call_site", "wrapped_like"]
 
 ABSENT = object()
@@ -23,7 +25,6 @@ _SKIPPED = (
     str(Path(torch.__file__).parent) + "/",
     "<",
 )
-_HELPERS = ("randn_tensor",)  # diffusers
 _SKIPPED_NAMES = ("/contextlib.py", "/functools.py")
 
 _stale: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
@@ -145,7 +146,7 @@ def call_site(depth: int = 2, chain: int = 3) -> tuple[str, str]:
         if not _skipped(code.co_filename):
             if helping:
                 site = f"{_shorten(code.co_filename)}:{walker.f_lineno}"
-                helping = code.co_name in _HELPERS
+                helping = code.co_name in HELPERS
             names.append(code.co_name)
         walker = walker.f_back
     return site, " < ".join(names)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from seedpin.trace.align import Node
 from seedpin.trace.distance import label
+from seedpin.trace.drawing import HELPERS
 from seedpin.trace.model import Fingerprint, Record, Seen, Trace, hashes_agree
 
 __all__ = [
@@ -79,7 +80,7 @@ def draw_number(trace: Trace, record: Record) -> int:
 
 def draw_place(record: Record) -> str:
     """``draw in prepare_latents``: the function that asked, past helpers that all share."""
-    functions = [name for name in record.extra.get("in", "").split(" < ") if name not in ("", "randn_tensor")]
+    functions = [name for name in record.extra.get("in", "").split(" < ") if name not in ("", *HELPERS)]
     return (
         f"draw in {functions[0]}" if functions else f"draw from {record.extra.get('generator', record.name)}"
     )
@@ -177,7 +178,10 @@ def swapped_sites(golden: Trace, here: Trace) -> list[str]:
 
 
 def _asked(record: Record) -> str:
-    return record.extra.get("in", "").removeprefix("randn_tensor < ")
+    functions = record.extra.get("in", "")
+    for helper in HELPERS:
+        functions = functions.removeprefix(f"{helper} < ")
+    return functions
 
 
 def result(changed: Sequence[tuple[str, Seen | None, Seen | None]]) -> str:
