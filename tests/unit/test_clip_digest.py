@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seedpin.clip.clip import Clip
-from seedpin.clip.digest import array_digest, clip_digest, file_digest, frame_digests
+from seedpin.clip.digest import array_digest, clip_digest, file_digest, frame_digests, tensor_digest
 from seedpin.errors import UnsupportedClipError
 
 
@@ -71,3 +71,13 @@ def test_file_digest(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     path.write_bytes(b"abc" * 1_000_000)
     assert file_digest(path) == "sha256:" + hashlib.sha256(b"abc" * 1_000_000).hexdigest()
+
+
+def test_the_format_of_a_tensors_digest_is_pinned() -> None:
+    """Name, dtype and shape are covered beside the bytes; booleans are hashed as such, in their shape."""
+    values = np.arange(8, dtype=np.uint8)
+    expected = hashlib.sha256(b"a|bfloat16|(2, 2)" + array_digest(values).encode()).hexdigest()
+    assert tensor_digest("a", "bfloat16", (2, 2), values) == f"sha256:{expected}"
+    flags = np.array([[True, False]])
+    expected = hashlib.sha256(b"b|bool|(1, 2)" + array_digest(flags).encode()).hexdigest()
+    assert tensor_digest("b", "bool", (1, 2), flags.reshape(-1).view(np.uint8)) == f"sha256:{expected}"

@@ -48,6 +48,16 @@ def clip_digest(digests: Iterable[str]) -> str:
     return f"sha256:{hashlib.sha256(lines.encode('ascii'), usedforsecurity=False).hexdigest()}"
 
 
+def tensor_digest(name: str, dtype: str, shape: tuple[int, ...], values: npt.NDArray[np.uint8]) -> str:
+    """Digest of a named tensor, over name, dtype, shape and ``values``: its bytes, flat and uint8.
+
+    dtype: as torch names it ("bfloat16"), whether NumPy knows it or not.
+    """
+    head = f"{name}|{dtype}|{shape}".encode()
+    content = array_digest(values.view(np.bool_).reshape(shape) if dtype == "bool" else values)
+    return f"sha256:{hashlib.sha256(head + content.encode(), usedforsecurity=False).hexdigest()}"
+
+
 def file_digest(path: str | PathLike[str]) -> str:
     """Digest of a file's bytes. Raises OSError where it cannot be read."""
     state = hashlib.sha256(usedforsecurity=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seedpin.clip.digest import array_digest, clip_digest
+from seedpin.clip.digest import clip_digest, tensor_digest
 from seedpin.clip.suspect import Suspicion, suspicions
 from seedpin.errors import DamagedGoldenError
 from seedpin.goldens.names import payload_name
@@ -101,10 +100,3 @@ def _tensors(data: bytes, what: str) -> list[tuple[str, str, tuple[int, ...], np
         )
         for name, entry in entries
     ]
-
-
-def tensor_digest(name: str, dtype: str, shape: tuple[int, ...], values: npt.NDArray[np.uint8]) -> str:
-    """Digest over name, dtype, shape and bytes of a tensor whose bytes are ``values``, uint8 and flat."""
-    head = f"{name}|{dtype}|{shape}".encode()
-    content = array_digest(values.view(np.bool_).reshape(shape) if dtype == "bool" else values)
-    return f"sha256:{hashlib.sha256(head + content.encode()).hexdigest()}"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from seedpin.clip.adapt import as_clip
 from seedpin.clip.codec import decode_tensors, decoded_bytes, encode, encode_tensors
-from seedpin.clip.digest import array_digest, clip_digest, frame_digests
+from seedpin.clip.digest import clip_digest, frame_digests, tensor_digest
 from seedpin.clip.suspect import Suspicion, suspicions
 from seedpin.compare.diagnose import hints as clip_hints
 from seedpin.compare.metrics import ClipMetrics, compare_clips
@@ -187,13 +186,10 @@ def _named(obj: object) -> dict[str, torch.Tensor]:
 
 
 def _tensor_digest(name: str, tensor: torch.Tensor) -> str:
-    """Digest over name, dtype, shape and bytes; bfloat16 by its bits."""
     import torch
 
-    head = f"{name}|{str(tensor.dtype).removeprefix('torch.')}|{tuple(tensor.shape)}".encode()
-    raw = tensor.contiguous().reshape(-1).view(torch.uint8).numpy() if tensor.dtype != torch.bool else None
-    values = array_digest(tensor.numpy() if raw is None else raw)
-    return f"sha256:{hashlib.sha256(head + values.encode()).hexdigest()}"
+    values = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
+    return tensor_digest(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), values)
 
 
 def devices_of(*objects: Any) -> frozenset[str]:
