@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from seedpin.trace.distance import LEFT_OUT
+
 SMALLEST = 1e-9
 
 
@@ -14,7 +16,8 @@ SMALLEST = 1e-9
 class Growth:
     """One place on the way to the frames. ``share`` is the bar's length, 0 to 1, on a log scale from 1e-9.
 
-    ``text`` is the relative distance; ``share`` is None where that is not known.
+    ``text`` is the relative distance, empty where the label stands for rows that were left out; ``share`` is
+    None where there is none.
     """
 
     label: str
@@ -50,7 +53,7 @@ def view_divergence(data: Mapping[str, Any] | None) -> Divergence | None:
 
 def _growth(label: str, distance: float | None) -> Growth:
     if distance is None:
-        return Growth(label, "not comparable", None)
+        return Growth(label, "" if label.startswith(LEFT_OUT) else "not comparable", None)
     if distance == 0:
         return Growth(label, "equal", 0.0)
     span = -math.log10(SMALLEST)

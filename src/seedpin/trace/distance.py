@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
 from seedpin.trace.model import Fingerprint, Record, agree
 
-__all__ = ["distance", "growth", "label", "record_distance"]
+__all__ = ["LEFT_OUT", "distance", "growth", "label", "record_distance"]
 
-_ROWS = 12
+LEFT_OUT = "…"
+"""Begins the row that stands for those that a list of distances leaves out."""
+
+_ROWS = 16
+_MOST_ROWS = 32
+_FEWEST_STEPS = 3
 _TINY = 1e-30
+
+T = TypeVar("T")
 
 
 def distance(golden: Fingerprint, here: Fingerprint) -> float | None:
@@ -73,16 +82,48 @@ def label(record: Record) -> str:
 
 
 def growth(pairs: Sequence[tuple[Record, Record]], start: int) -> tuple[tuple[str, float | None], ...]:
-    """Distances from ``pairs[start]`` on: that record, then stages, scheduler steps, marks, frames."""
-    rows: list[tuple[str, float | None]] = []
+    """Distances from ``pairs[start]`` on: that record, then stages, scheduler steps, marks, frames.
+
+    Of a long loop only some steps are told, each whole; what comes once is always told. A row that begins
+    with ``LEFT_OUT`` says how many rows a gap has.
+    """
+    rows: list[tuple[Record, float | None]] = []
     for index, (golden, here) in enumerate(pairs[start:]):
         outer = golden.kind in ("stage", "mark", "clip") or golden.name.endswith(".step")
         if index and not outer:
             continue
         apart = record_distance(golden, here)
         if apart is not None or golden.kind == "clip":
-            rows.append((label(golden), apart))
-    if len(rows) <= _ROWS:
-        return tuple(rows)
-    picked = sorted({round(index * (len(rows) - 1) / (_ROWS - 1)) for index in range(_ROWS)})
-    return tuple(rows[index] for index in picked)
+            rows.append((golden, apart))
+    told: list[tuple[str, float | None]] = []
+    before = -1
+    for index in _told([record for record, _ in rows]):
+        if index > before + 1:
+            told.append((f"{LEFT_OUT} {index - before - 1} more, left out", None))
+        told.append((label(rows[index][0]), rows[index][1]))
+        before = index
+    return tuple(told)
+
+
+def _told(records: Sequence[Record]) -> list[int]:
+    """Which of these records a list of distances names."""
+    if len(records) <= _ROWS:
+        return list(range(len(records)))
+    times = Counter(record.name for record in records)
+    steps = Counter((record.loop, record.step) for record in records if times[record.name] > 1)
+    once = sum(times[record.name] == 1 for record in records)
+    room = (_ROWS - once) // max(steps.values(), default=1)
+    kept = _spread(list(steps), max(_FEWEST_STEPS, room))
+    chosen = [
+        index
+        for index, record in enumerate(records)
+        if index == 0 or times[record.name] == 1 or (record.loop, record.step) in kept
+    ]
+    return _spread(chosen, _MOST_ROWS)
+
+
+def _spread(items: list[T], count: int) -> list[T]:
+    """At most ``count`` of the items, evenly, the first and the last among them."""
+    if len(items) <= count:
+        return items
+    return [items[round(index * (len(items) - 1) / (count - 1))] for index in range(count)]

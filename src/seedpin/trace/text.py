@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from seedpin.trace.distance import LEFT_OUT
 from seedpin.trace.divergence import Divergence
 from seedpin.trace.model import KINDS, Trace
 
@@ -19,11 +20,13 @@ def format_divergence(divergence: Divergence) -> str:
     if divergence.golden_record != divergence.here_record:
         lines += [f"  golden: {divergence.golden_record or 'not there'}"]
         lines += [f"  here:   {divergence.here_record or 'not there'}"]
-    rows = [(name, _distance(apart)) for name, apart in divergence.growth]
+    rows = [
+        (name, "" if name.startswith(LEFT_OUT) else _distance(apart)) for name, apart in divergence.growth
+    ]
     if rows:
         width = max(len(name) for name, _ in rows)
         lines.append("  relative distance, estimated from samples:")
-        lines += [f"    {name:<{width}}  {apart:>8}" for name, apart in rows]
+        lines += [f"    {name:<{width}}  {apart:>8}".rstrip() for name, apart in rows]
     return "\n".join(lines)
 
 

@@ -1,0 +1,70 @@
+"""Which places the list of distances names on the way to the frames."""
+
+from __future__ import annotations
+
+from seedpin.report.growth import view_divergence
+from seedpin.trace.distance import LEFT_OUT, growth
+from seedpin.trace.divergence import Divergence
+from seedpin.trace.model import Fingerprint, Kind, Record, Sketch
+from seedpin.trace.text import format_divergence
+
+Row = tuple[Record, Record]
+
+
+def _pair(kind: Kind, name: str, call: int = 0, step: int | None = None) -> Row:
+    def one(value: float) -> Record:
+        seen = Fingerprint(f"{value}", "float32", (1,), Sketch(value, value, value, value, (value,)))
+        return Record(kind, name, call, 0, "", step, outputs=(("", seen),))
+
+    return one(1.0), one(1.5)
+
+
+def _run(steps: int, calls: int = 2) -> list[Row]:
+    """A pipeline: text, in each step ``calls`` of the denoiser and one of the scheduler, decoder, frames."""
+    rows = [_pair("stage", "text_encoder")]
+    for step in range(steps):
+        rows += [_pair("stage", "transformer", step * calls + call, step) for call in range(calls)]
+        rows.append(_pair("scheduler", "scheduler.step", step, step))
+    return [*rows, _pair("stage", "vae.decode", 0, steps), _pair("clip", "clip")]
+
+
+def test_what_comes_once_is_never_left_out() -> None:
+    """Of many steps whole ones stay, the first and last among them, and each gap is told with its size."""
+    rows = [label for label, _ in growth(_run(50), 0)]
+    assert rows[0] == "text_encoder"
+    assert rows[-2:] == ["vae.decode, step 50", "frames"]
+    told = [label for label in rows if not label.startswith(LEFT_OUT)]
+    kept = [label.rpartition(" ")[2] for label in told if label.startswith("scheduler")]
+    assert kept[0] == "0"
+    assert kept[-1] == "49"
+    assert len(told) == 3 + 3 * len(kept)
+    assert len(told) <= 16
+    gaps = [int(label.split()[1]) for label in rows if label.startswith(LEFT_OUT)]
+    assert len(gaps) == len(kept) - 1
+    assert sum(gaps) + len(told) == 3 + 50 * 3
+
+
+def test_a_short_run_is_told_whole() -> None:
+    """Four steps with guidance fit."""
+    rows = growth(_run(4), 0)
+    assert len(rows) == 3 + 4 * 3
+    assert not any(label.startswith(LEFT_OUT) for label, _ in rows)
+
+
+def test_a_large_step_is_thinned_as_well() -> None:
+    """Where one step alone holds hundreds of calls the list stays short and ends at the frames."""
+    rows = [label for label, _ in growth(_run(1, calls=400), 0)]
+    assert len(rows) <= 64
+    assert rows[0] == "text_encoder"
+    assert rows[-1] == "frames"
+
+
+def test_gaps_are_drawn_as_gaps() -> None:
+    """Neither terminal nor report takes a gap for a place that cannot be compared."""
+    found = Divergence("module", "a", None, "it parts", growth=growth(_run(50), 0))
+    gaps = [line for line in format_divergence(found).splitlines() if LEFT_OUT in line]
+    assert gaps
+    assert all(line.rstrip().endswith("left out") for line in gaps)
+    view = view_divergence(found.as_dict())
+    assert view is not None
+    assert {one.text for one in view.growth if one.label.startswith(LEFT_OUT)} == {""}
