@@ -24,15 +24,15 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
 import numpy as np
 
 from seedpin.clip.adapt import as_clip
-from seedpin.clip.codec import encode
-from seedpin.clip.digest import clip_digest, frame_digests
 from seedpin.errors import GoldenError
 from seedpin.goldens.inventory import verify_entry, walk_goldens
-from seedpin.goldens.manifest import Manifest
-from seedpin.goldens.store import GoldenKey, GoldenStore, StagedGolden, load_clip, write_staged
+from seedpin.goldens.store import GoldenKey, GoldenStore, StagedGolden, load_clip
+from support.goldens import stage_clip
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 KEYS = [GoldenKey(f"test_a.py::test_{test}", check, "cpu-one") for test in "ab" for check in ("one", "two")]
@@ -66,20 +66,7 @@ def stage_version(folder: Path, version: int) -> list[StagedGolden]:
         random_ = np.random.default_rng(index)
         pixels = random_.integers(0, 100, (3 + index, 48, 48, 3)).astype(np.uint8)
         pixels[..., 0] = version
-        clip = as_clip(pixels, fps=8)
-        digests = frame_digests(clip)
-        manifest = Manifest(
-            test=key.test,
-            check=key.check,
-            kind="clip",
-            device_class=key.device_class,
-            facts=clip.facts(),
-            digest=clip_digest(digests),
-            frame_digests=digests,
-            files={},
-            value_range=clip.value_range,
-        )
-        path = write_staged(folder, key.stem, manifest, {"frames": encode(clip)})
+        path = stage_clip(folder, key, as_clip(pixels, fps=8))
         changes.append(StagedGolden(path, key, None, force=True))
     return changes
 

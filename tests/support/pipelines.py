@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -13,72 +12,32 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from support import tiny_models
+
 __all__ = ["PIPELINES", "build", "demo", "generate", "wan", "wan_frames"]
 
 Frames = npt.NDArray[Any]
 
 
-def _tokenizer(length: int) -> Any:
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    words = ["<pad>", "<unk>", "</s>", "a", "red", "ball", "rolls"]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        unk_token="<unk>",
-        eos_token="</s>",
-        model_max_length=length,
-    )
+_WORDS = ("<pad>", "<unk>", "</s>", "a", "red", "ball", "rolls")
 
 
 def wan(dtype: torch.dtype = torch.float32, *, dim: int = 12, layers: int = 2, vae_dim: int = 3) -> Any:
     """Wan text-to-video, shapes as in diffusers' own fast test."""
-    from diffusers import (
-        AutoencoderKLWan,
-        FlowMatchEulerDiscreteScheduler,
-        WanPipeline,
-        WanTransformer3DModel,
-    )
     from transformers import T5Config, T5EncoderModel
 
     torch.manual_seed(0)
-    vae = AutoencoderKLWan(
-        base_dim=vae_dim,
-        z_dim=16,
-        dim_mult=[1, 1, 1, 1],
-        num_res_blocks=1,
-        temperal_downsample=[False, True, True],
-    )
-    transformer = WanTransformer3DModel(
-        patch_size=(1, 2, 2),
-        num_attention_heads=2,
-        attention_head_dim=dim,
-        in_channels=16,
-        out_channels=16,
-        text_dim=32,
-        freq_dim=256,
-        ffn_dim=4 * dim,
-        num_layers=layers,
-        cross_attn_norm=True,
-        qk_norm="rms_norm_across_heads",
-        rope_max_seq_len=32,
+    vae = tiny_models.wan_vae(vae_dim, [1, 1, 1, 1])
+    transformer = tiny_models.wan_transformer(
+        attention_head_dim=dim, freq_dim=256, ffn_dim=4 * dim, num_layers=layers
     )
     text_encoder = T5EncoderModel(
         T5Config(vocab_size=16, d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4)
     )
-    pipeline = WanPipeline(
-        tokenizer=_tokenizer(16),
-        text_encoder=text_encoder.eval(),
-        transformer=transformer.eval(),
-        vae=vae.eval(),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
-    )
+    words = tiny_models.tokenizer(16, _WORDS)
+    pipeline = tiny_models.wan_pipeline(text_encoder, transformer, vae, words, shift=7.0)
     pipeline.transformer.to(dtype)
     pipeline.text_encoder.to(dtype)
-    pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
@@ -96,65 +55,17 @@ def wan_frames(pipeline: Any, *, size: int = 16, frames: int = 9, steps: int = 3
 
 
 def _stable_diffusion(image_to_image: bool) -> Any:
-    from diffusers import (
-        AutoencoderKL,
-        DDIMScheduler,
-        StableDiffusionImg2ImgPipeline,
-        StableDiffusionPipeline,
-        UNet2DConditionModel,
-    )
-    from transformers import CLIPTextConfig, CLIPTextModel
-
     torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        block_out_channels=(8, 16),
-        layers_per_block=1,
+    pipeline = tiny_models.stable_diffusion_of(
+        (8, 16),
+        [8, 16],
         sample_size=16,
-        in_channels=4,
-        out_channels=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=32,
-        norm_num_groups=2,
-        attention_head_dim=4,
+        groups=2,
+        vocabulary=16,
+        words=_WORDS,
+        pipeline_class="StableDiffusionImg2ImgPipeline" if image_to_image else "StableDiffusionPipeline",
     )
-    vae = AutoencoderKL(
-        block_out_channels=[8, 16],
-        in_channels=3,
-        out_channels=3,
-        down_block_types=["DownEncoderBlock2D", "DownEncoderBlock2D"],
-        up_block_types=["UpDecoderBlock2D", "UpDecoderBlock2D"],
-        latent_channels=4,
-        norm_num_groups=2,
-    )
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=16,
-            hidden_size=32,
-            intermediate_size=37,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=16,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=0,
-        )
-    )
-    cls = StableDiffusionImg2ImgPipeline if image_to_image else StableDiffusionPipeline
-    pipeline = cls(
-        unet=unet.eval(),
-        vae=vae.eval(),
-        text_encoder=text_encoder.eval(),
-        tokenizer=_tokenizer(16),
-        scheduler=DDIMScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=True
-        ),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipeline.scheduler.register_to_config(clip_sample=True)  # The pipeline's constructor takes it away.
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline.scheduler.register_to_config(clip_sample=True)
     return pipeline
 
 
@@ -221,9 +132,7 @@ PIPELINES: dict[str, tuple[Callable[[], Any], Callable[[Any], Frames]]] = {
 @cache
 def build(name: str) -> Any:
     """The pipeline of that name, made once per process."""
-    logging.getLogger("diffusers").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with tiny_models.quiet():
         return PIPELINES[name][0]()
 
 

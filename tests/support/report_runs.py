@@ -11,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from seedpin.clip.clip import Clip
-from seedpin.clip.codec import encode
 from seedpin.clip.digest import clip_digest, file_digest, frame_digests
 from seedpin.compare.metrics import compare_clips
 from seedpin.compare.tolerance import check_limits, parse_tolerance
-from seedpin.goldens.manifest import Manifest
-from seedpin.goldens.store import GoldenKey, write_staged
+from seedpin.goldens.store import GoldenKey
 from seedpin.run.ledger import GOLDEN, OBTAINED, Run
 from seedpin.run.result import CheckResult
+from support.goldens import stage_clip
 
 DEVICE = "cuda-sm90-nvidia_h100_80gb_hbm3-132sm"
 CPU = "cpu-x86_64-portable"
@@ -92,22 +91,7 @@ def speckled(clip: Clip, frame: int, box: tuple[int, int, int, int], levels: int
 
 def keep(run: Run, folder: str, key: GoldenKey, clip: Clip) -> str:
     """Writes ``clip`` as the plugin does and returns its manifest's path relative to the run."""
-    digests = frame_digests(clip)
-    manifest = Manifest(
-        test=key.test,
-        check=key.check,
-        kind="clip",
-        device_class=key.device_class,
-        facts=clip.facts(),
-        digest=clip_digest(digests),
-        frame_digests=digests,
-        files={},
-        environment=ENVIRONMENT,
-        seed=1234,
-        level="strict",
-        value_range=clip.value_range,
-    )
-    path = write_staged(run.path / folder, key.stem, manifest, {"frames": encode(clip)})
+    path = stage_clip(run.path / folder, key, clip, environment=ENVIRONMENT, seed=1234, level="strict")
     return path.relative_to(run.path).as_posix()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -25,7 +25,7 @@ WORDS = ("<pad>", "<unk>", "</s>", "a", "red", "green", "ball", "cube", "rolls",
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The libraries comment on optional packages and on unusual configurations."""
     loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
     before = [logger.level for logger in loggers]
@@ -45,15 +45,16 @@ def _libraries() -> tuple[Any, Any]:
     return import_module("diffusers"), import_module("transformers")
 
 
-def _tokenizer(length: int) -> Any:
+def tokenizer(length: int, words: Sequence[str] = WORDS) -> Any:
+    """One token a word, padded to ``length``; the first three words are for padding, unknown and the end."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     _, transformers = _libraries()
-    vocabulary = {word: index for index, word in enumerate(WORDS)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    vocabulary = {word: index for index, word in enumerate(words)}
+    known = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    known.pre_tokenizer = pre_tokenizers.Whitespace()
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=known,
         pad_token="<pad>",
         unk_token="<unk>",
         eos_token="</s>",
@@ -69,41 +70,56 @@ def _scale(module: Any, factor: float) -> None:
 
 def wan() -> Any:
     """Wan text-to-video: UMT5, a 3-D transformer with rotary positions, a causal 3-D VAE, flow matching."""
-    with _quiet():
-        diffusers, transformers = _libraries()
+    with quiet():
+        _, transformers = _libraries()
         text_encoder = transformers.UMT5EncoderModel(
             transformers.UMT5Config(
                 vocab_size=len(WORDS), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4
             )
         )
-        transformer = diffusers.WanTransformer3DModel(
-            patch_size=(1, 2, 2),
-            num_attention_heads=2,
-            attention_head_dim=16,
-            in_channels=16,
-            out_channels=16,
-            text_dim=32,
-            freq_dim=64,
-            ffn_dim=64,
-            num_layers=2,
-            cross_attn_norm=True,
-            qk_norm="rms_norm_across_heads",
-            rope_max_seq_len=32,
-        )
-        vae = diffusers.AutoencoderKLWan(
-            base_dim=8,
-            z_dim=16,
-            dim_mult=[1, 1, 2, 2],
-            num_res_blocks=1,
-            temperal_downsample=[False, True, True],
-        )
+        transformer = wan_transformer(attention_head_dim=16, freq_dim=64, ffn_dim=64)
+        vae = wan_vae(base_dim=8, dim_mult=[1, 1, 2, 2])
         _scale(vae.decoder.conv_out, 2.0)
+    return wan_pipeline(text_encoder, transformer, vae, tokenizer(16), shift=3.0)
+
+
+def wan_transformer(**sizes: Any) -> Any:
+    return _libraries()[0].WanTransformer3DModel(
+        **{
+            "patch_size": (1, 2, 2),
+            "num_attention_heads": 2,
+            "in_channels": 16,
+            "out_channels": 16,
+            "text_dim": 32,
+            "num_layers": 2,
+            "cross_attn_norm": True,
+            "qk_norm": "rms_norm_across_heads",
+            "rope_max_seq_len": 32,
+            **sizes,
+        }
+    )
+
+
+def wan_vae(base_dim: int, dim_mult: list[int]) -> Any:
+    return _libraries()[0].AutoencoderKLWan(
+        base_dim=base_dim,
+        z_dim=16,
+        dim_mult=dim_mult,
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+    )
+
+
+def wan_pipeline(text_encoder: Any, transformer: Any, vae: Any, words: Any, *, shift: float) -> Any:
+    """Wan's text-to-video pipeline of these parts; ``words`` is its tokenizer."""
+    diffusers, _ = _libraries()
+    with quiet():
         pipeline = diffusers.WanPipeline(
-            tokenizer=_tokenizer(16),
+            tokenizer=words,
             text_encoder=text_encoder.eval(),
             transformer=transformer.eval(),
             vae=vae.eval(),
-            scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
+            scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=shift),
         )
         pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -111,7 +127,7 @@ def wan() -> Any:
 
 def stable_video_diffusion() -> Any:
     """Stable Video Diffusion: CLIP vision, a spatio-temporal UNet, a temporal decoder, Euler."""
-    with _quiet():
+    with quiet():
         diffusers, transformers = _libraries()
         unet = diffusers.UNetSpatioTemporalConditionModel(
             block_out_channels=(32, 64),
@@ -171,33 +187,48 @@ def stable_video_diffusion() -> Any:
 
 def stable_diffusion() -> Any:
     """Stable Diffusion: CLIP text, a UNet, a VAE, and a DDIM that draws noise at every step (eta > 0)."""
-    with _quiet():
+    return stable_diffusion_of((16, 32), [16, 16, 32, 32], sample_size=8, groups=4, contrast=2.0)
+
+
+def stable_diffusion_of(
+    unet_channels: tuple[int, int],
+    vae_channels: list[int],
+    *,
+    sample_size: int,
+    groups: int,
+    contrast: float = 1.0,
+    vocabulary: int = len(WORDS),
+    words: Sequence[str] = WORDS,
+    pipeline_class: str = "StableDiffusionPipeline",
+) -> Any:
+    """A Stable Diffusion of these sizes; the decoder's last layer is multiplied by ``contrast``."""
+    with quiet():
         diffusers, transformers = _libraries()
         unet = diffusers.UNet2DConditionModel(
-            block_out_channels=(16, 32),
+            block_out_channels=unet_channels,
             layers_per_block=1,
-            sample_size=8,
+            sample_size=sample_size,
             in_channels=4,
             out_channels=4,
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
             cross_attention_dim=32,
-            norm_num_groups=4,
+            norm_num_groups=groups,
             attention_head_dim=4,
         )
         vae = diffusers.AutoencoderKL(
-            block_out_channels=[16, 16, 32, 32],
+            block_out_channels=vae_channels,
             in_channels=3,
             out_channels=3,
-            down_block_types=["DownEncoderBlock2D"] * 4,
-            up_block_types=["UpDecoderBlock2D"] * 4,
+            down_block_types=["DownEncoderBlock2D"] * len(vae_channels),
+            up_block_types=["UpDecoderBlock2D"] * len(vae_channels),
             latent_channels=4,
-            norm_num_groups=4,
+            norm_num_groups=groups,
         )
-        _scale(vae.decoder.conv_out, 2.0)
+        _scale(vae.decoder.conv_out, contrast)
         text_encoder = transformers.CLIPTextModel(
             transformers.CLIPTextConfig(
-                vocab_size=len(WORDS),
+                vocab_size=vocabulary,
                 hidden_size=32,
                 intermediate_size=37,
                 num_hidden_layers=2,
@@ -208,11 +239,11 @@ def stable_diffusion() -> Any:
                 pad_token_id=0,
             )
         )
-        pipeline = diffusers.StableDiffusionPipeline(
+        pipeline = getattr(diffusers, pipeline_class)(
             unet=unet.eval(),
             vae=vae.eval(),
             text_encoder=text_encoder.eval(),
-            tokenizer=_tokenizer(16),
+            tokenizer=tokenizer(16, words),
             scheduler=diffusers.DDIMScheduler(
                 beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
             ),
