@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -186,3 +187,42 @@ def test_what_is_verified_at_the_end_is_bounded(size: int, monkeypatch: pytest.M
 
     _, (_, second) = calls(net, write)
     assert second.unread == ("Linear.table",)
+
+
+class _Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Linear(4, 4)
+        self.again = self.first
+        self.shift = 0.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.again(self.first(x) + self.shift)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_format_1_named_shared_weights_once(level: Level) -> None:
+    """A second name of a weight, which traces of format 1 do not hold, is no change of weights."""
+
+    def traced(net: nn.Module) -> Trace:
+        with record(net, level=level) as recorder, torch.no_grad():
+            recorder.clip(net(torch.ones(1, 4)).reshape(1, 1, 4, 1))
+        return recorder.trace()
+
+    now = traced(_Tied())
+    old = replace(
+        now,
+        weights={name: text for name, text in now.weights.items() if "again" not in name},
+        records=tuple(replace(one, weights=one.weights and f"v1:{one.weights}") for one in now.records),
+    )
+    shifted, other = _Tied(), _Tied()
+    shifted.shift = 1.0
+    with torch.no_grad():
+        other.first.bias.add_(1)
+    parted = first_divergence(old, traced(shifted))
+    assert parted is not None
+    assert parted.kind != "weights", parted.sentence
+    parted = first_divergence(old, traced(other))
+    assert parted is not None
+    assert "first differ (bias)" in parted.sentence

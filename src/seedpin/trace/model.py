@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 __all__ = [
+    "FORMAT_1",
     "KINDS",
     "LEVELS",
     "Argument",
@@ -152,6 +153,11 @@ class Trace:
     meta: Mapping[str, str] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
     """Why a parameter or buffer was not read, by qualified name: nothing may be said of its value."""
+
+
+FORMAT_1 = "v1:"
+"""Begins a sum of weights that a trace of format 1 holds. Such a trace names weights that are shared by the
+first of their names alone."""
 
 
 def agree(golden: Seen | None, here: Seen | None) -> bool | None:

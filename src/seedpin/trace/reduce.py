@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from seedpin.errors import TraceError
-from seedpin.trace.model import LEVELS, Level, Record, Trace
+from seedpin.trace.model import FORMAT_1, LEVELS, Level, Record, Trace
 
 __all__ = ["at_common_level", "at_level"]
 
@@ -44,18 +44,28 @@ def at_level(trace: Trace, level: Level) -> Trace:
 
 
 def at_common_level(golden: Trace, here: Trace) -> tuple[Trace, Trace]:
-    """Both traces at the coarser of their levels, with the weights that both name. Raises TraceError."""
-    if golden.level == here.level:
-        return golden, here
-    level = min(golden.level, here.level, key=LEVELS.index)
+    """Both traces at the coarser of their levels; where they were recorded in two ways, with the weights that
+    both name. Raises TraceError."""
     both = golden.weights.keys() & here.weights.keys()
+    if golden.level == here.level:
+        if _is_format_1(golden) == _is_format_1(here):
+            return golden, here
+        return _naming(golden, both), _naming(here, both)
+    level = min(golden.level, here.level, key=LEVELS.index)
     return _prepared(golden, level, both), _prepared(here, level, both)
 
 
 def _prepared(trace: Trace, level: Level, names: set[str]) -> Trace:
-    same = _marked(trace, level) if trace.level == level else at_level(trace, level)
+    return _naming(_marked(trace, level) if trace.level == level else at_level(trace, level), names)
+
+
+def _naming(trace: Trace, names: set[str]) -> Trace:
     weights: Mapping[str, str] = {name: text for name, text in trace.weights.items() if name in names}
-    return replace(same, weights=weights)
+    return replace(trace, weights=weights)
+
+
+def _is_format_1(trace: Trace) -> bool:
+    return any(record.weights.startswith(FORMAT_1) for record in trace.records)
 
 
 def _marked(trace: Trace, level: Level) -> Trace:

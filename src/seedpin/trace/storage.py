@@ -21,6 +21,7 @@ from xxhash import xxh3_64_intdigest
 
 from seedpin.errors import TraceError
 from seedpin.trace.model import (
+    FORMAT_1,
     KINDS,
     Argument,
     Fingerprint,
@@ -224,7 +225,7 @@ def _read(raw: bytes, version: int) -> Trace:
                 *(KINDS[kind], strings[name], call, depth, strings[stage], step - 1 if step else None),
                 inputs=take(inputs),
                 outputs=take(outputs),
-                weights=f"v1:{hashed}" if version == 1 and hashed else hashed,
+                weights=f"{FORMAT_1}{hashed}" if version == 1 and hashed else hashed,
                 site=strings[site],
                 extra=extra,
                 loop=loop - 1 if loop else None,
