@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,14 +62,20 @@ def test_accept_and_undo_act_on_files(open_tab: Tabs, review: Review, place: Pla
     assert files_below(place.golden_root) == before
 
 
-def test_reject_is_kept_with_the_run(open_tab: Tabs, review: Review, place: Place) -> None:
-    """Reject changes no golden; after a reload the decision is still shown."""
-    before = files_below(place.golden_root)
+def first_check(open_tab: Tabs, review: Review) -> Any:
+    """The page of the first check, undecided."""
     host = f"http://127.0.0.1:{review.guard.port}/"
     page = open_tab(host, review.guard.url.removeprefix(host))
     page.locator("#progress-text", has_text="0 of 6").wait_for()
     page.goto(f"{host}#/1")
     page.locator("main h2", has_text="test_red_ball").wait_for()
+    return page
+
+
+def test_reject_is_kept_with_the_run(open_tab: Tabs, review: Review, place: Place) -> None:
+    """Reject changes no golden; after a reload the decision is still shown."""
+    before = files_below(place.golden_root)
+    page = first_check(open_tab, review)
     page.keyboard.press("r")
     page.locator("#progress-text", has_text="1 of 6").wait_for()
     assert review.desk.run.decisions()[BALL].decision == "reject"
@@ -82,11 +89,7 @@ def test_a_refusal_is_shown_with_both_digests(open_tab: Tabs, review: Review, pl
     for manifest in place.golden_root.rglob("*.json"):
         manifest.write_text(manifest.read_text() + "\n")
     before = files_below(place.golden_root)
-    host = f"http://127.0.0.1:{review.guard.port}/"
-    page = open_tab(host, review.guard.url.removeprefix(host))
-    page.locator("#progress-text", has_text="0 of 6").wait_for()
-    page.goto(f"{host}#/1")
-    page.locator("main h2", has_text="test_red_ball").wait_for()
+    page = first_check(open_tab, review)
     page.get_by_role("textbox", name="Reason").fill("meant")
     page.get_by_role("button", name="Accept", exact=True).click()
     alert = page.get_by_role("alert").filter(has_text="changed since the run")

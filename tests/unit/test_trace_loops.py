@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -12,14 +11,7 @@ from torch import nn
 from seedpin.trace.divergence import first_divergence
 from seedpin.trace.model import Fingerprint, Trace
 from seedpin.trace.recorder import record
-
-
-class Scheduler:
-    def set_timesteps(self, count: int) -> None:
-        self.timesteps = torch.arange(count, 0, -1)
-
-    def step(self, model_output: torch.Tensor, timestep: Any, sample: torch.Tensor) -> torch.Tensor:
-        return sample - 0.1 * model_output
+from support.stepping import Scheduler
 
 
 class Pipeline:

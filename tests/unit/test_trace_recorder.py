@@ -19,6 +19,7 @@ from seedpin.trace.divergence import first_divergence
 from seedpin.trace.model import Fingerprint, Level, Record, Trace
 from seedpin.trace.recorder import Recorder, mark, record
 from seedpin.trace.text import summarise
+from support.stepping import Scheduler
 
 LEVELS: tuple[Level, ...] = ("stages", "modules", "ops")
 
@@ -35,14 +36,6 @@ class Net(nn.Module):
     ) -> torch.Tensor:
         out: torch.Tensor = self.again(self.norm(self.first(x))) * scale
         return out if mask is None else out * mask
-
-
-class Scheduler:
-    def set_timesteps(self, count: int) -> None:
-        self.timesteps = torch.arange(count, 0, -1)
-
-    def step(self, model_output: torch.Tensor, timestep: Any, sample: torch.Tensor) -> torch.Tensor:
-        return sample - 0.1 * model_output
 
 
 class Pipeline:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 
+from seedpin.cli._say import say
 from seedpin.cli._shared import Project, project_options
-from seedpin.run.intake import is_source
+from seedpin.run.choose import choose_checks
+from seedpin.run.intake import is_source, open_run
 from seedpin.run.ledger import Run, pending
+from seedpin.run.result import CheckResult
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -22,11 +26,22 @@ def decision_options(function: Decorated) -> Decorated:
     return arguments(keyword(every(project_options(function))))
 
 
-def split_source(arguments: tuple[str, ...], project: Project) -> tuple[str | None, tuple[str, ...]]:
-    """The run, folder or zip, if the first argument names one, and the ids."""
+@contextmanager
+def chosen_checks(
+    project: Project, arguments: tuple[str, ...], expression: str, everything: bool
+) -> Iterator[tuple[Run, tuple[str, ...], list[CheckResult]]]:
+    """The run that is meant, the ids that were named, and the checks of them that await a decision.
+
+    The run is open (a zip unpacked) for as long as the block lasts. That nothing awaits a decision is said.
+    """
+    source, names = None, arguments
     if arguments and is_source(arguments[0], project.state):
-        return arguments[0], arguments[1:]
-    return None, arguments
+        source, names = arguments[0], arguments[1:]
+    with open_run(source, project.state) as run:
+        chosen = choose_checks(run, names, expression, everything=everything)
+        if not chosen:
+            say(f"run {run.id}: nothing awaits a decision")
+        yield run, names, chosen
 
 
 def left_open(run: Run) -> str:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
-from seedpin.cli._deciding import decision_options, left_open, split_source
+from seedpin.cli._deciding import chosen_checks, decision_options, left_open
 from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, tracked
 from seedpin.report.terminal import format_metrics, short_digest
-from seedpin.run.choose import choose_checks, split_refused
+from seedpin.run.choose import split_refused
 from seedpin.run.decide import Outcome, write_accepted
-from seedpin.run.intake import open_run
 
 
 @click.command("accept")
@@ -48,11 +47,8 @@ def command(
     2 nothing was accepted, the message says why.
     """
     project = find_project(root, golden_dir)
-    source, names = split_source(arguments, project)
-    with open_run(source, project.state) as run:
-        chosen = choose_checks(run, names, expression, everything=everything)
+    with chosen_checks(project, arguments, expression, everything) as (run, names, chosen):
         if not chosen:
-            say(f"run {run.id}: nothing awaits a decision")
             return
         good, refused = (chosen, []) if names or len(chosen) == 1 else split_refused(chosen)
         clips = tracked(good, len(good), "Checking clips")

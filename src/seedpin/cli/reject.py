@@ -6,12 +6,10 @@ from pathlib import Path
 
 import click
 
-from seedpin.cli._deciding import decision_options, left_open, split_source
+from seedpin.cli._deciding import chosen_checks, decision_options, left_open
 from seedpin.cli._say import say
 from seedpin.cli._shared import find_project
-from seedpin.run.choose import choose_checks
 from seedpin.run.decide import write_rejected
-from seedpin.run.intake import open_run
 
 
 @click.command("reject")
@@ -36,11 +34,8 @@ def command(
     Exit codes: 0 recorded; 2 nothing was recorded, the message says why.
     """
     project = find_project(root, golden_dir)
-    source, names = split_source(arguments, project)
-    with open_run(source, project.state) as run:
-        chosen = choose_checks(run, names, expression, everything=everything)
+    with chosen_checks(project, arguments, expression, everything) as (run, _, chosen):
         if not chosen:
-            say(f"run {run.id}: nothing awaits a decision")
             return
         for outcome in write_rejected(run, chosen, project.place, reason, known_bad=known_bad):
             note = "  known to be bad from now on" if outcome.effect == "known-bad" else ""

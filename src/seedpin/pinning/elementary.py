@@ -180,23 +180,25 @@ def _arcsine_rest(z: Floats) -> Floats:
     return z * above / below
 
 
-def _half_angle(magnitude: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """For |x| > 1/2: z = (1 - |x|) / 2, its root, the upper half of that, and what is then missing of it."""
-    z = (1.0 - magnitude) * 0.5
+def _arc(x: Floats) -> tuple[Any, Floats, Floats, Floats, Floats]:
+    """Whether |x| >= 1/2, where the half angle is taken, and ``_arcsine_rest`` of it, or of x.
+
+    Then of z = (1 - |x|) / 2 the root, the upper half of that, and what is then missing of it.
+    """
+    large = np.abs(x) >= 0.5
+    z = (1.0 - np.abs(x)) * 0.5
     root = np.sqrt(z)
     upper = _upper(root)
     total = root + upper
-    return z, root, upper, (z - upper * upper) / np.where(total == 0.0, 1.0, total)
+    missing = (z - upper * upper) / np.where(total == 0.0, 1.0, total)
+    return large, _arcsine_rest(np.where(large, z, x * x)), root, upper, missing
 
 
 @_blockwise
 def asin(x: Floats) -> Floats:
     """Arc sine."""
-    magnitude = np.abs(x)
-    large = magnitude >= 0.5
-    half, root, upper, missing = _half_angle(magnitude)
-    rest = _arcsine_rest(np.where(large, half, x * x))
-    near = magnitude + magnitude * rest
+    large, rest, root, upper, missing = _arc(x)
+    near = np.abs(x) + np.abs(x) * rest
     p = 2.0 * root * rest - (_HALF_PI_REST - 2.0 * missing)
     far = _QUARTER_PI - (p - (_QUARTER_PI - 2.0 * upper))
     return np.copysign(np.where(large, far, near), x)
@@ -205,10 +207,7 @@ def asin(x: Floats) -> Floats:
 @_blockwise
 def acos(x: Floats) -> Floats:
     """Arc cosine."""
-    magnitude = np.abs(x)
-    large = magnitude >= 0.5
-    half, root, upper, missing = _half_angle(magnitude)
-    rest = _arcsine_rest(np.where(large, half, x * x))
+    large, rest, root, upper, missing = _arc(x)
     near = _HALF_PI - (x - (_HALF_PI_REST - x * rest))
     positive = 2.0 * (upper + (rest * root + missing))
     negative = 2.0 * _HALF_PI - 2.0 * (root + (rest * root - _HALF_PI_REST))

@@ -6,11 +6,10 @@ then read back and checked against every digest, then written with all others or
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,16 +94,9 @@ def write_accepted(
     if not reason.strip():
         raise DecisionRefusedError("accepting needs a reason", hint="add --reason 'why this is right now'")
     _refuse_read_only(run)
-    outcomes: list[Outcome] = []
-    changes: list[StagedGolden] = []
-    with _staging(place) as folder:
-        for number, result in enumerate(results):
-            staged, outcome = _stage(run, result, place, reason, folder / str(number), also, allow)
-            outcomes.append(outcome)
-            if staged is not None:
-                changes.append(staged)
-        place.store.write_goldens(changes)
-    outcomes = [_written(outcome, place) for outcome in outcomes]
+    outcomes = _write_staged(
+        place, results, lambda result, folder: _stage(run, result, place, reason, folder, also, allow)
+    )
     for outcome in outcomes:
         run.write_decision(decision_now(outcome.result.id, "accept", reason, outcome.effect))
     return outcomes
@@ -128,13 +120,9 @@ def write_rejected(
             raise DecisionRefusedError(
                 "known-bad needs a reason", hint="add --reason 'what is wrong with it'"
             )
-        with _staging(place) as folder:
-            changes = []
-            for number, result in enumerate(results):
-                staged, outcomes[number] = _stage_known_bad(result, place, reason, folder / str(number))
-                changes.append(staged)
-            place.store.write_goldens(changes)
-        outcomes = [_written(outcome, place) for outcome in outcomes]
+        outcomes = _write_staged(
+            place, results, lambda result, folder: _stage_known_bad(result, place, reason, folder)
+        )
     for outcome in outcomes:
         run.write_decision(decision_now(outcome.result.id, "reject", reason, outcome.effect))
     return outcomes
@@ -152,16 +140,21 @@ def _refuse_read_only(run: Run) -> None:
         ) from error
 
 
-@contextlib.contextmanager
-def _staging(place: Place) -> Iterator[Path]:
+def _write_staged(
+    place: Place,
+    results: Iterable[CheckResult],
+    stage: Callable[[CheckResult, Path], tuple[StagedGolden | None, Outcome]],
+) -> list[Outcome]:
+    """Stages each result in a folder of its own, then writes all that is to be written, or nothing."""
     write_ignored_folder(place.state)
     with tempfile.TemporaryDirectory(prefix="staging-", dir=place.state) as folder:
-        yield Path(folder)
-
-
-def _written(outcome: Outcome, place: Place) -> Outcome:
-    path = place.store.manifest_path(key_of(outcome.result))
-    return dataclasses.replace(outcome, written=digest_or_none(path))
+        staged = [stage(result, Path(folder) / str(number)) for number, result in enumerate(results)]
+        place.store.write_goldens([change for change, _ in staged if change is not None])
+    outcomes = []
+    for _, outcome in staged:
+        path = place.store.manifest_path(key_of(outcome.result))
+        outcomes.append(dataclasses.replace(outcome, written=digest_or_none(path)))
+    return outcomes
 
 
 def _stage(
