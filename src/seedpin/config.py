@@ -94,7 +94,14 @@ OPTIONS: tuple[Option, ...] = (
         ("warn", "fail", "off"),
     ),
     Option("audit_allow", "", "list", (), "Randomness that is allowed: patterns of kind or module:line."),
-    Option("keep_runs", "", "int", 5, "How many runs are kept under .seedpin/.", limits=(1, 10_000)),
+    Option(
+        "keep_runs",
+        "",
+        "int",
+        5,
+        "How many runs are kept under .seedpin/; undecided clips are kept longer.",
+        limits=(1, 10_000),
+    ),
     Option(
         "worktree_links",
         "",

@@ -80,6 +80,65 @@ def test_verify_reads_every_golden(project: Project, command: Command) -> None:
     assert "0 of 1 golden(s) whole" in done.out
 
 
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_folder_in_a_manifests_place_is_damaged_everywhere(
+    project: Project, command: Command, empty: bool
+) -> None:
+    """verify, status and pytest say the same of it, and what they say to type mends it."""
+    project.mint()
+    manifest = project.manifest()
+    whole = manifest.read_bytes()
+    manifest.unlink()
+    manifest.mkdir()
+    if not empty:
+        (manifest / "x.txt").write_text("x")
+    said = f"{manifest.name} is a folder, not a manifest"
+    done = command("verify")
+    assert (done.code, said in done.out, "0 of 1 golden(s) whole" in done.out) == (1, True, True), done.out
+    assert "unreadable: test_ball.py/test_ball/video" in command("status").out
+    result = project.pytest()
+    result.assert_outcomes(failed=1)
+    assert "DAMAGED" in result.stdout.str()
+    assert said in result.stdout.str()
+    assert "next: remove it, then restore it from version control" in result.stdout.str()
+    shutil.rmtree(manifest)
+    manifest.write_bytes(whole)
+    assert command("verify").code == 0
+
+
+def test_a_test_file_named_as_a_manifest_is_none(project: Project, command: Command) -> None:
+    """A folder that holds folders of tests is no golden, whatever its name."""
+    project.mint()
+    folder = project.manifest().parent
+    shutil.copytree(folder, project.root / "golden" / "cases.v1.json" / "first")
+    done = command("verify")
+    assert "1 of 2 golden(s) whole" in done.out, done.out
+    assert "is a folder" not in done.out
+
+
+def test_status_and_prune_tell_of_a_record_that_cannot_be_read(project: Project, command: Command) -> None:
+    """It is counted as nothing and said with a next step; no golden is deleted on the rest's word."""
+    project.write({"test_cube.py": CUBE})
+    before = project.mint()
+    (project.root / "test_cube.py").unlink()
+    assert project.pytest().ret == 0
+    (path,) = sorted(project.root.glob(".seedpin/runs/*/results.jsonl"))[-1:]
+    line = path.read_text()
+    path.write_text(line + line.replace('"seconds": ', '"seconds": NaN, "x": '))
+    done = command("status")
+    assert done.code == 0
+    assert f"not counted: line 2 of {path} is no record: NaN is no JSON" in done.out, done.out
+    assert "next: run pytest again" in done.out
+    assert "line 2 of" in json.loads(command("status", "--json").out)["unreadable_run"]
+    pruned = command("prune", "--delete")
+    assert pruned.code == 2
+    assert "is no record: NaN is no JSON" in pruned.out
+    assert project.golden_files() == before
+    assert project.pytest().ret == 0
+    assert "not counted" not in command("status").out
+    assert json.loads(command("status", "--json").out)["unreadable_run"] is None
+
+
 CUBE = """
 import pytest
 import torch

@@ -109,6 +109,25 @@ def test_runs_are_kept_up_to_the_number_asked_for(plain: Project) -> None:
     assert len(list((plain.root / ".seedpin" / "runs").iterdir())) == 3
 
 
+def test_runs_of_a_test_that_keeps_failing_do_not_pile_up(plain: Project) -> None:
+    """A clip that awaits a decision keeps its run until a later run has made its check again."""
+    configure(plain, table="keep_runs = 2")
+    check = "golden_image.check(np.eye(9, dtype=np.uint8))"
+    plain.write({"test_other.py": f"import numpy as np\n\n\ndef test_other(golden_image):\n    {check}\n"})
+    plain.pytest("test_other.py").assert_outcomes(failed=1)
+    (other,) = (plain.root / ".seedpin" / "runs").iterdir()
+    for _ in range(4):
+        plain.pytest("test_ball.py").assert_outcomes(failed=1)
+    left = sorted((plain.root / ".seedpin" / "runs").iterdir())
+    assert left[0] == other
+    assert len(left) == 3
+    for _ in range(2):
+        plain.pytest().assert_outcomes(failed=2)
+    left = sorted((plain.root / ".seedpin" / "runs").iterdir())
+    assert other not in left
+    assert len(left) == 2
+
+
 def test_further_packages_stand_in_the_environment(plain: Project) -> None:
     """`packages` adds versions that can move bits, from the table and from ini."""
     configure(plain, table="packages = ['pluggy']")

@@ -52,6 +52,11 @@ LEFT_OUT = [
     ("dropped", TEST.replace(LINE, ""), ["second"]),
     ("early return", EARLY, ["second", "video"]),
     ("no fixture", "def test_cube():\n    pass\n", ["second", "video"]),
+    (
+        "not as expected",
+        EARLY.replace("def test_cube", "@pytest.mark.xfail\ndef test_cube"),
+        ["second", "video"],
+    ),
     ("loop over nothing", TEST.replace(LINE, "    for one in ():\n    " + LINE), ["second"]),
 ]
 
@@ -198,8 +203,23 @@ def test_rule_3_a_run_that_was_narrowed_lets_nothing_be_deleted(
     assert project.golden_files() == before
 
 
+PLAIN = """
+import logging
+
+import pytest
+import torch
+
+logger = logging.getLogger(__name__)
+
+
+@pytest.mark.parametrize("x", [torch.stack([torch.zeros(1)])])
+def test_other(monkeypatch, x):
+    monkeypatch.setattr(torch.nn.Linear, "extra_repr", None)
+    assert list(torch.nn.Linear(1, 1).eval().modules())
+"""
 GONE: list[tuple[str, dict[str, str], str]] = [
     ("file", {}, "there is no test_cube.py"),
+    ("function of many", {"test_cube.py": PLAIN}, "its test is not in test_cube.py any more"),
     (
         "function",
         {"test_cube.py": "def test_other():\n    pass\n"},
@@ -221,18 +241,102 @@ def test_goldens_whose_test_is_gone_are_unused(
     assert stems(cube) == {"test_ball.py/test_ball/video"}
 
 
-def test_goldens_of_parameters_that_are_gone_are_unused(project: Project, command: Command) -> None:
-    """Where the test runs with other parameters, those of the old ones are not needed."""
+def test_goldens_of_parameters_that_a_run_did_not_have_are_told_apart(
+    project: Project, command: Command
+) -> None:
+    """Nothing tells whether another run has them: they are kept, and deleted only if that is said."""
     source = TEST.replace(
         "@pytest.mark.seed(7)\ndef test_cube(", '@pytest.mark.parametrize("x", {})\ndef test_cube(x, '
     )
-    project.write({"test_cube.py": source.format("[1, 2]")})
+    project.write({"test_cube.py": source.format("[0, 1, 2]")})
     project.mint()
     project.write({"test_cube.py": source.format("[2, 3]")})
     project.pytest("--update-golden")
     assert project.pytest().ret == 0
-    assert "2 golden(s) deleted" in command("prune", "--delete").out
-    assert not [name for name in project.golden_files() if "[1]" in name]
+    before = project.golden_files()
+    done = command("prune", "--delete")
+    assert done.out.count("its test ran with other parameters") == 4, done.out
+    assert "4 golden(s) unseen and kept" in done.out
+    assert project.golden_files() == before
+    only = ("--unseen", "--test", "test_cube.py::test_cube[1]")
+    dry = command("prune", *only)
+    assert "2 golden(s) unused" in dry.out, dry.out
+    assert "seedpin prune --unseen --test 'test_cube.py::test_cube[1]' --delete" in dry.out
+    assert "2 golden(s) deleted" in command("prune", *only, "--delete").out
+    assert {name.split("/")[1] for name in project.golden_files()} - {"test_ball"} == {
+        name for name in {name.split("/")[1] for name in before} - {"test_ball"} if "[1]" not in name
+    }
+    assert "2 golden(s) deleted" in command("prune", "--unseen", "--delete").out
+    assert not [name for name in project.golden_files() if "[0]" in name]
+    assert command("prune", "--unseen", "--unchecked").code == 2
+
+
+CHECK = """
+import os
+import sys
+
+import pytest
+from model import generate
+
+
+def check(seeded_model, golden_video):
+    golden_video.check(seeded_model(generate)(frames=3), fps=8)
+
+
+MODELS = os.environ.get("MODELS", "a b").split()
+"""
+USE = "(seeded_model, golden_video):\n    check(seeded_model, golden_video)\n"
+USE_MODEL = "def test_it(model, seeded_model, golden_video):\n    check(seeded_model, golden_video)\n"
+HOOK = "def pytest_generate_tests(metafunc):\n    metafunc.parametrize('model', MODELS)\n\n\n"
+LOOP = f"for model in MODELS:\n    def made{USE.replace('    ', '        ')}\n"
+CHOSEN: list[tuple[str, str, str]] = [
+    ("parametrize", f'@pytest.mark.parametrize("model", MODELS)\n{USE_MODEL}', "a"),
+    ("pytest_generate_tests", f"{HOOK}{USE_MODEL}", "a"),
+    ("globals", f"{LOOP}    globals()[f'test_{{model}}'] = made\n", "a"),
+    ("setattr", f"{LOOP}    setattr(sys.modules[__name__], 'test_' + model, made)\n", "a"),
+    ("none of them", f"{LOOP}    vars()[f'test_{{model}}'] = made\n", " "),
+    ("another module", "from make import install\n\ninstall(__name__, check, MODELS)\n", " "),
+    ("a decorator", f"from make import each\n\n\n@each(MODELS)\ndef test_it{USE}", " "),
+]
+MAKE = """
+import sys
+
+
+def make(check):
+    def test(seeded_model, golden_video):
+        check(seeded_model, golden_video)
+    return test
+
+
+def install(name, check, models):
+    for model in models:
+        setattr(sys.modules[name], "test_" + model, make(check))
+
+
+def each(models):
+    def decorate(test):
+        for model in models:
+            sys._getframe(1).f_globals[f"{test.__name__}_{model}"] = make(test)
+        test.__test__ = False
+        return test
+    return decorate
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "chosen"), [case[1:] for case in CHOSEN], ids=[case[0] for case in CHOSEN]
+)
+def test_rule_3_tests_that_a_variable_chose_keep_their_goldens(
+    project: Project, command: Command, source: str, chosen: str
+) -> None:
+    """Parameters and tests that are made as a file runs may be back in the next run: no golden is deleted."""
+    project.write({"make.py": MAKE, "test_cube.py": CHECK + "\n\n" + source})
+    before = project.mint()
+    assert len([name for name in before if name.endswith(".json")]) == 3
+    assert project.pytest(env={"MODELS": chosen}).ret == 0
+    done = command("prune", "--delete")
+    assert f"{2 if chosen.isspace() else 1} golden(s) unseen and kept" in done.out, done.out
+    assert project.golden_files() == before
 
 
 OPTIONS = """

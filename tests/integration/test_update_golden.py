@@ -96,6 +96,24 @@ def test_update_all_rewrites_a_golden_that_passes(project: Project) -> None:
     assert project.golden_files().keys() == before.keys()
 
 
+def test_update_all_keeps_the_reason_of_what_it_did_not_change(project: Project) -> None:
+    """The same clip is as it is for the reason that was given; another has none until it gets one."""
+
+    def reason() -> str:
+        return str(json.loads(project.manifest().read_text())["updated"]["reason"])
+
+    project.mint("--golden-reason", "first")
+    project.mint("--update-golden=all")
+    assert reason() == "first"
+    other_rate = (project.root / "test_ball.py").read_text().replace("fps=8", "fps=12")
+    project.write({"test_ball.py": other_rate})
+    project.mint("--update-golden=all")
+    assert reason() == ""
+    project.mint("--update-golden=all", "--golden-reason", "faster")
+    project.pytest("--update-golden=all", env={"TEST_SHIFT": "3"}).assert_outcomes(passed=1)
+    assert reason() == ""
+
+
 def test_a_path_after_the_bare_flag_is_a_path(project: Project) -> None:
     """`pytest --update-golden test_ball.py` does not take the path for a mode."""
     project.pytest("--update-golden", "test_ball.py").assert_outcomes(passed=1)

@@ -215,7 +215,7 @@ its 4 frame digests; it was changed
           golden:   golden/test_ball.py/test_ball/video.CLASS.json
           obtained: RUN/obtained/test_ball.py/test_ball/video.CLASS.json
           next: restore it from version control (git checkout -- 'ROOT/golden/test_ball.py/test_ball/video.\
-CLASS.json'), or write it anew: pytest test_ball.py::test_ball --update-golden=all
+CLASS.json'), or write it anew: pytest test_ball.py::test_ball --update-golden=all --golden-reason "why"
           more: seedpin explain damaged
         """)
 

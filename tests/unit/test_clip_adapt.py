@@ -80,6 +80,16 @@ def test_an_ambiguous_layout_is_an_error_that_names_the_choices(
     assert caught.value.hint.count("layout=") == len(choices)
 
 
+@pytest.mark.parametrize(
+    "shape", [(1, 4, 4, 60, 90), (1, 16, 4, 60, 90), (1, 16, 5, 60, 90), (2, 4, 6, 60, 90)]
+)
+def test_what_may_be_latents_is_told_where_latents_go(shape: tuple[int, ...]) -> None:
+    """Whatever is wrong with them as frames (axes, channels, values, a batch), the next step has both."""
+    with pytest.raises(ClipError) as caught:
+        as_clip(torch.randn(shape, generator=torch.Generator().manual_seed(1)))
+    assert "latents with golden_tensors" in caught.value.hint
+
+
 @pytest.mark.parametrize("shape", [(4, 16, 24, 3), (3, 64, 64, 3), (1, 16, 16, 1)])
 def test_readings_with_tiny_frames_yield_to_others(shape: tuple[int, ...]) -> None:
     """A few channels-last frames are no clip whose frames are 1 to 4 pixels wide."""

@@ -353,6 +353,39 @@ def test_facts_that_ask_for_much_are_refused_before_memory_is_taken(
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize(("gigabytes", "refused"), [(4, True), (64, False)])
+def test_what_a_picture_takes_to_be_decoded_is_bounded_too(
+    monkeypatch: pytest.MonkeyPatch, gigabytes: int, refused: bool
+) -> None:
+    """Libwebp and Pillow take up to 24 bytes for each pixel of a picture that is a few bytes in its file."""
+    import numpy as np
+
+    side = 16383
+    facts = {"frames": 1, "height": side, "width": side, "channels": 3, "dtype": "uint8", "fps": None}
+    # 0.8 GB of pixels, 6 to decode them; the header alone is right, so that nothing is decoded here
+    small = bytearray(encode_webp(np.zeros((8, 8, 3), np.uint8)))
+    small[21:25] = ((side - 1) | (side - 1) << 14).to_bytes(4, "little")
+    monkeypatch.setattr(codec, "_memory", lambda: gigabytes << 30)
+    monkeypatch.setattr(codec, "decode_webp", _decoded)
+    with pytest.raises(DamagedGoldenError) as caught:
+        decode(bytes(small), "webp", facts)
+    assert ("6.7 GiB of memory to decode" in caught.value.what) == refused
+    assert ("on a machine with more memory" in caught.value.hint) == refused
+
+
+def _decoded(*arguments: object) -> None:
+    raise DamagedGoldenError("it came to decoding")
+
+
+def test_a_containers_limit_bounds_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a container has less memory than its machine, that is what counts; "max" is no limit."""
+    one, two = tmp_path / "memory.max", tmp_path / "limit"
+    one.write_text("1048576\n")
+    two.write_text("max\n")
+    monkeypatch.setattr(codec, "_CONTAINER", (str(one), str(two), str(tmp_path / "absent")))
+    assert codec._memory() == 1 << 20
+
+
 def test_a_golden_of_quite_another_size_is_not_decoded_for_hints() -> None:
     """A check that is incomparable by its facts takes no gigabytes to say what the golden looks like."""
     clip = ClipSubject(moving_shapes(2, 16, 24), single_image=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -27,6 +28,9 @@ from seedpin.run.unused import (
 @click.command("prune")
 @click.option("--delete", is_flag=True, help="Delete them. Without it they are only listed.")
 @click.option("--unchecked", is_flag=True, help="Only goldens that a passing test left out in the last run.")
+@click.option(
+    "--unseen", is_flag=True, help="Also goldens whose test the last run did not have, though another may."
+)
 @click.option("--test", "tests", multiple=True, metavar="NODEID", help="Only those of this test.")
 @click.option(
     "--class",
@@ -39,6 +43,7 @@ from seedpin.run.unused import (
 def command(
     delete: bool,
     unchecked: bool,
+    unseen: bool,
     tests: tuple[str, ...],
     classes: tuple[str, ...],
     root: Path | None,
@@ -46,31 +51,50 @@ def command(
 ) -> None:
     """List goldens that are unused; with --delete, delete them.
 
-    A golden is unused if its test passed and did not check it, if its test is gone from a file that was
-    collected, or if that file is gone. The last run must be of all tests and must have passed; with
+    A golden is unused if its test passed and did not check it, if a file that was collected can hold its test
+    no more, or if that file is gone. The last run must be of all tests and must have passed; with
     --unchecked or --test it may be any run, and only goldens that their passing test did not check are meant.
     Goldens of other device classes, of skipped tests and those written since are kept, with the reason.
 
+    Unseen are goldens of parameters, or of tests that a file makes as it runs, which the last run did not
+    have: an environment variable may have chosen others. They are listed apart, and deleted only with
+    --unseen, which --test narrows to one test.
+
     Exit codes: 0 listed or deleted; 2 the last run was partial or failed, the message says how.
     """
+    if unchecked and unseen:
+        raise UsageError(
+            "--unchecked and --unseen exclude each other",
+            hint="run seedpin prune twice, with one each",
+        )
     project = find_project(root, golden_dir)
     inventory = walk_goldens(project.goldens)
-    parts = _by_run(project, inventory, unchecked, tests, classes)
+    parts = _by_run(project, inventory, unchecked, unseen, tests, classes)
     count, kept = 0, [one for _, part in parts for one in part.kept]
     size = 0
     for told, part in parts:
         done, part_size, spared = _prune(project, told, part, delete)
         count, size, kept = count + done, size + part_size, kept + spared
-    for judged in kept:
-        say(f"kept     {judged.entry.stem}: {judged.why}")
+    apart = [one for _, part in parts for one in part.unseen]
+    for word, some in (("kept", kept), ("unseen", apart)):
+        for judged in some:
+            say(f"{word:<8} {judged.entry.stem}: {judged.why}")
     others = {name for _, part in parts for name in part.other_classes}
     if others and not classes and not unchecked and not tests:
         say(f"kept     all of other device classes: {', '.join(sorted(others))}")
+    flags = [f"--class {name}" for name in classes]
+    if apart:
+        again = " ".join(["seedpin prune --unseen", *flags])
+        say(f"{len(apart)} golden(s) unseen and kept: another run may have their tests; if none has: {again}")
     if delete:
         say(f"{count} golden(s) deleted, {size_words(size)}")
         return
-    flags = [*(["--unchecked"] if unchecked else []), *(f"--test {shlex.quote(test)}" for test in tests)]
-    flags += [f"--class {name}" for name in classes]
+    given = {"--unchecked": unchecked, "--unseen": unseen}
+    flags = [
+        *(flag for flag, is_given in given.items() if is_given),
+        *(f"--test {shlex.quote(test)}" for test in tests),
+        *flags,
+    ]
     again = f"; delete them: {' '.join(['seedpin prune', *flags, '--delete'])}" if count else ""
     as_of = ", ".join(dict.fromkeys(told.run.id for told, _ in parts))
     say(f"{count} golden(s) unused, {size_words(size)}, as of run {as_of}{again}")
@@ -80,6 +104,7 @@ def _by_run(
     project: Project,
     inventory: Inventory,
     unchecked: bool,
+    unseen: bool,
     tests: tuple[str, ...],
     classes: tuple[str, ...],
 ) -> list[tuple[Told, Unused]]:
@@ -90,7 +115,7 @@ def _by_run(
             f"there is no golden of the device class {', '.join(sorted(unknown))}",
             hint=f"classes with goldens: {', '.join(inventory.classes()) or 'none'}",
         )
-    if tests:
+    if tests and not unseen:
         parts = []
         for test in dict.fromkeys(tests):
             told = last_of_test(project.state, test)
@@ -106,7 +131,10 @@ def _by_run(
     run = found_runs[-1]
     told = read_told(run) if unchecked else whole_run(run, project.config.golden_dir)
     chosen = set(classes) or _classes(run)
-    return [(told, find_unused(inventory, told, project.root, chosen, only_unchecked=unchecked))]
+    found = find_unused(inventory, told, project.root, chosen, tests=tests, only_unchecked=unchecked)
+    if unseen:
+        found = replace(found, unused=(*found.unused, *found.unseen), unseen=())
+    return [(told, found)]
 
 
 def _classes(run: Run) -> set[str]:

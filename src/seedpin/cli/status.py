@@ -10,8 +10,10 @@ import click
 
 from seedpin.cli._say import say
 from seedpin.cli._shared import age_words, find_project, print_json, print_table, project_options, size_words
+from seedpin.errors import RunError
 from seedpin.goldens.inventory import Entry, orphans
-from seedpin.run.ledger import pending, runs
+from seedpin.run.intake import checked_results
+from seedpin.run.ledger import Run, pending, runs
 
 
 @click.command("status")
@@ -32,6 +34,7 @@ def command(as_json: bool, root: Path | None, golden_dir: str | None) -> None:
     unreadable = [entry for entry in inventory.entries if entry.manifest is None]
     found = runs(project.state)
     awaiting = [result.id for result in pending(found[-1])] if found else []
+    broken = _unreadable(found[-1]) if found else None
     if as_json:
         print_json(
             {
@@ -41,6 +44,7 @@ def command(as_json: bool, root: Path | None, golden_dir: str | None) -> None:
                 "unreadable": [entry.stem for entry in unreadable],
                 "run": found[-1].id if found else None,
                 "pending": awaiting,
+                "unreadable_run": None if broken is None else broken.what,
             }
         )
         return
@@ -71,6 +75,20 @@ def command(as_json: bool, root: Path | None, golden_dir: str | None) -> None:
             if awaiting
             else f"run {run}: nothing awaits a decision"
         )
+    if broken is not None:
+        say(f"not counted: {broken.what}")
+        say(f"  next: {broken.hint}")
+
+
+def _unreadable(run: Run) -> RunError | None:
+    """Why not all records of a run can be read, if so; one that has not made a check yet is whole."""
+    if not run.results_path.exists():
+        return None
+    try:
+        checked_results(run)
+    except RunError as error:
+        return error
+    return None
 
 
 def _class_facts(name: str, entries: Sequence[Entry]) -> dict[str, Any]:

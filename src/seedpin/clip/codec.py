@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from seedpin.clip.archive import pack, unpack
 from seedpin.clip.clip import CHANNELS, DTYPES, Clip, ranges_of
-from seedpin.clip.webp import LARGEST_SIDE, check_header, decode_webp, encode_webp
+from seedpin.clip.webp import DECODING, LARGEST_SIDE, check_header, decode_webp, encode_webp
 from seedpin.errors import (
     DamagedGoldenError,
     EmptyClipError,
@@ -38,11 +38,17 @@ if TYPE_CHECKING:
     import torch
 
 LARGEST_CLIP = 1 << 35
-"""Bytes of pixels that decode() fills at most (32 GiB), whatever a manifest says; no more than half of the
-machine's memory either."""
+"""Bytes that decode() takes at most (32 GiB), whatever a manifest says; no more than half of the machine's
+memory either."""
+
+_CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux tells a container's limit, of cgroups 2 and 1."""
 
 _LFS = b"version https://git-lfs.github.com/spec/v1"
-_RESTORE = "restore the file from version control, or write the golden anew with pytest --update-golden=all"
+_RESTORE = (
+    "restore the file from version control, or write the golden anew with "
+    'pytest --update-golden=all --golden-reason "why"'
+)
 
 
 def encode(clip: Clip) -> tuple[str, bytes]:
@@ -192,11 +198,12 @@ def _checked_facts(
     if fps is not None and not isinstance(fps, (int, float)):
         raise DamagedGoldenError(f"the facts of {what} say fps: {fps!r}")
     dtype = np.dtype(str(name))
-    total, limit = decoded_bytes(facts), min(LARGEST_CLIP, _memory() // 2)
-    if total > limit:
+    needed, limit = decoding_bytes(facts), min(LARGEST_CLIP, _memory() // 2)
+    if needed > limit:
         raise DamagedGoldenError(
-            f"the facts of {what} ask for {total / 2**30:.1f} GiB of frames; "
-            f"the limit on this machine is {limit / 2**30:.1f}"
+            f"the facts of {what} ask for {needed / 2**30:.1f} GiB of memory to decode its frames; "
+            f"the limit on this machine is {limit / 2**30:.1f}",
+            hint=f"if these facts are meant, read it on a machine with more memory; else {_RESTORE}",
         )
     return (sizes[0], sizes[1], sizes[2], sizes[3]), dtype, fps
 
@@ -209,11 +216,37 @@ def decoded_bytes(facts: Mapping[str, object]) -> int:
     return math.prod(cast("list[int]", sizes)) * np.dtype(str(facts["dtype"])).itemsize
 
 
+def decoding_bytes(facts: Mapping[str, object]) -> int:
+    """What decoding a clip of these facts takes at its height, in bytes; 0 where they are none.
+
+    All frames, and besides these what the decoder takes for one, since one is decoded at a time.
+    """
+    total = decoded_bytes(facts)
+    if not total:
+        return 0
+    frames, height, width = (cast("int", facts[key]) for key in ("frames", "height", "width"))
+    if _as_images(np.dtype(str(facts["dtype"])), height, width):
+        return total + DECODING * height * width
+    return total + 3 * total // max(frames, 1)  # a frame as it was packed, its planes, its values
+
+
 def _memory() -> int:
+    """Bytes of memory that this process may take: the machine's, or its container's where that has less."""
+    return min(_machine(), *map(_limit, _CONTAINER))
+
+
+def _machine() -> int:
     """Bytes of memory of this machine; where that is not told, as many as anything may take."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
+        return 2 * LARGEST_CLIP
+
+
+def _limit(path: str) -> int:
+    try:
+        return int(Path(path).read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no such file, or "max"
         return 2 * LARGEST_CLIP
 
 

@@ -20,6 +20,7 @@ LAYOUTS = ("BTCHW", "BCTHW", "BTHWC", "BCHW", "BHWC", "TCHW", "CTHW", "THWC", "C
 
 _CLIPS = {5: ("BTCHW", "BCTHW", "BTHWC"), 4: ("TCHW", "CTHW", "THWC"), 3: ("CHW", "HWC"), 2: ("HW",)}
 _IMAGES = _CLIPS | {4: ("BCHW", "BHWC")}
+_LATENTS = "check latents with golden_tensors"
 LEAST_SIDE = 8
 """No smaller frame is inferred where another reading has larger ones; 4 RGB frames in THWC are no RGBA."""
 
@@ -56,7 +57,7 @@ def choose_layout(
         choices = "".join(f'\n    layout="{one}"  {describe_layout(one, shape)}' for one in fits)
         raise AmbiguousLayoutError(
             f"{what} can be read in {len(fits)} ways:{choices}",
-            hint="say which is meant, " + " or ".join(f'layout="{one}"' for one in fits),
+            hint="say which is meant, " + " or ".join(f'layout="{one}"' for one in fits) + f"; {_LATENTS}",
         )
     if not fits:
         raise UnsupportedClipError(
@@ -132,11 +133,11 @@ def _refuse_batch(batch: int, what: str, *, single_image: bool) -> None:
     raise UnsupportedClipError(
         f"{what} is a batch of {batch} {noun}s",
         hint=f"check each {noun} with its own name=, for example "
-        f'check({noun}s[0], name="first") and check({noun}s[1], name="second")',
+        f'check({noun}s[0], name="first") and check({noun}s[1], name="second"); {_LATENTS}',
     )
 
 
 def _advice(shape: tuple[int, ...]) -> str:
     if len(shape) == 3:
-        return 'pass layout="THW" for a grey video; check latents with golden_tensors'
-    return "pass frames in one of " + ", ".join(LAYOUTS) + "; check latents with golden_tensors"
+        return 'pass layout="THW" for a grey video; ' + _LATENTS
+    return "pass frames in one of " + ", ".join(LAYOUTS) + f"; {_LATENTS}"

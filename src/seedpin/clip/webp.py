@@ -17,6 +17,10 @@ from seedpin.errors import DamagedGoldenError
 LARGEST_SIDE = 16383
 """Pixels a side that the format can hold."""
 
+DECODING = 24
+"""Bytes of memory for each pixel at the height of decoding: libwebp has two canvases and its own picture, of
+4 each, Pillow copies of these. benchmarks/webp_memory.py measured 18.0 to 24.0 (Pillow 13.0)."""
+
 _HEADER = 25
 _LIMIT_LOCK = threading.Lock()
 

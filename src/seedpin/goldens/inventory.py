@@ -62,7 +62,7 @@ def walk_goldens(root: Path) -> Inventory:
     files = sorted(golden_files(root))
     entries, owned = [], set()
     for path in files:
-        if path.suffix == ".json" and path.name.count(".") == 2:
+        if _is_manifest(path.name):
             entry = _entry(root, path)
             entries.append(entry)
             owned.update(entry.files)
@@ -77,6 +77,10 @@ def walk_goldens(root: Path) -> Inventory:
     )
 
 
+def _is_manifest(name: str) -> bool:
+    return name.endswith(".json") and name.count(".") == 2
+
+
 def _is_leftover(path: Path) -> bool:
     """Whether a writer that was killed left it: the next update of its golden removes it."""
     stem = ".".join(path.name.split(".")[:2])
@@ -84,7 +88,11 @@ def _is_leftover(path: Path) -> bool:
 
 
 def golden_files(root: Path) -> Iterator[Path]:
-    """All files below ``root``. Folders that links lead to are walked too, but never in a circle."""
+    """All files below ``root``. Folders that links lead to are walked too, but never in a circle.
+
+    A folder that is named as a manifest is given like a file where no folder of a test lies in it: pytest
+    reads it as one. With such folders in it, it is that of a test file, say ``cases.v1.json``.
+    """
     waiting: list[tuple[Path, frozenset[Path], int]] = [(root, frozenset(), 0)]
     while waiting:
         folder, above, links = waiting.pop()
@@ -95,12 +103,21 @@ def golden_files(root: Path) -> Iterator[Path]:
             continue
         for entry in found:
             path = Path(entry.path)
+            if entry.is_dir() and _is_manifest(entry.name) and not _holds_folders(path):
+                yield path
             if not entry.is_dir():
                 yield path
             elif not entry.is_symlink():
                 waiting.append((path, above, links))
             elif links < _MOST_LINKS and path.resolve() not in above:
                 waiting.append((path, above, links + 1))
+
+
+def _holds_folders(path: Path) -> bool:
+    try:
+        return any(entry.is_dir() for entry in os.scandir(path))
+    except OSError:
+        return False
 
 
 def _entry(root: Path, path: Path) -> Entry:

@@ -16,6 +16,9 @@ from seedpin.untrusted import parse_json
 FORMAT = 2
 """1 named payloads ``<stem>.<extension>``; 2 names them after their content (see `names.payload_name`)."""
 
+WRITE_ANEW = 'write it anew: pytest --update-golden=all --golden-reason "why"'
+"""The next step where a golden is beyond repair: its old reason is lost with it."""
+
 LFS_POINTER = b"version https://git-lfs"
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{1,64}")
@@ -104,7 +107,7 @@ def from_json(raw: bytes, path: Path) -> Manifest:
         raise DamagedGoldenError(
             f"{path} holds merge conflict markers: both sides of a merge changed this golden",
             hint=f"keep one side whole: git checkout --ours -- {quoted} (or --theirs), then git add -A -- "
-            f"{shlex.quote(str(path.parent))}; or write it anew: pytest --update-golden=all",
+            f"{shlex.quote(str(path.parent))}; or {WRITE_ANEW}",
         )
     try:
         data = parse_json(raw)
@@ -180,6 +183,5 @@ def _check_types(manifest: Manifest) -> None:
 def _damaged(path: Path, why: str) -> DamagedGoldenError:
     return DamagedGoldenError(
         f"{path} is not a readable manifest: {why}",
-        hint=f"restore it from version control (git checkout -- '{path}'), "
-        "or write it anew: pytest --update-golden=all",
+        hint=f"restore it from version control (git checkout -- '{path}'), or {WRITE_ANEW}",
     )

@@ -18,7 +18,15 @@ from seedpin.errors import DamagedGoldenError, GoldenWriteError, StaleGoldenErro
 from seedpin.goldens.atomic import remove
 from seedpin.goldens.commit import Change, write_changes, write_completed
 from seedpin.goldens.journal import read_journal
-from seedpin.goldens.manifest import FORMAT, LFS_POINTER, FileRecord, Manifest, from_json, to_json
+from seedpin.goldens.manifest import (
+    FORMAT,
+    LFS_POINTER,
+    WRITE_ANEW,
+    FileRecord,
+    Manifest,
+    from_json,
+    to_json,
+)
 from seedpin.goldens.names import (
     check_stem,
     golden_folder,
@@ -33,7 +41,6 @@ LARGEST_MANIFEST = 1 << 26
 """Bytes; some 900,000 frames have a manifest of this size."""
 
 _LOCK_SECONDS = 60.0
-_WRITE_ANEW = "write it anew: pytest --update-golden=all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,7 @@ class GoldenStore:
         manifest = golden.manifest
         named = GoldenKey(manifest.test, manifest.check, manifest.device_class)
         if named != key:
-            hint = f"{_restore(golden.path)}, or {_WRITE_ANEW}"
+            hint = f"{_restore(golden.path)}, or {WRITE_ANEW}"
             moved = named.device_class == key.device_class and not self.manifest_path(named).exists()
             if moved:
                 follow = move_command((named.test, named.check), (key.test, key.check))
@@ -268,7 +275,7 @@ def golden_of(raw: bytes, path: Path) -> Golden:
         raise DamagedGoldenError(
             f"{path} contradicts itself: its digest is not that of its {len(manifest.frame_digests)} "
             "frame digests; it was changed",
-            hint=f"{_restore(path)}, or {_WRITE_ANEW}",
+            hint=f"{_restore(path)}, or {WRITE_ANEW}",
         )
     for record in manifest.files.values():
         _verify_file(path.parent / record.name, record)
@@ -288,9 +295,13 @@ def _bytes_of(path: Path) -> bytes:
         return read_plain(path, LARGEST_MANIFEST)
     except FileNotFoundError:
         raise
+    except IsADirectoryError:
+        raise DamagedGoldenError(
+            f"{path} is a folder, not a manifest", hint=f"remove it, then {_restore(path)}, or {WRITE_ANEW}"
+        ) from None
     except OSError as error:
         raise DamagedGoldenError(
-            f"{path} cannot be read: {error}", hint=f"check its permissions, or {_WRITE_ANEW}"
+            f"{path} cannot be read: {error}", hint=f"check its permissions, or {WRITE_ANEW}"
         ) from error
 
 
@@ -303,7 +314,7 @@ def _restore(path: Path) -> str:
 
 
 def _verify_file(path: Path, record: FileRecord) -> None:
-    restore = f"{_restore(path)}, or {_WRITE_ANEW}"
+    restore = f"{_restore(path)}, or {WRITE_ANEW}"
     try:
         size = check_plain(path)
         found = file_digest(path)
@@ -313,7 +324,7 @@ def _verify_file(path: Path, record: FileRecord) -> None:
         raise DamagedGoldenError(f"{path} is missing though its manifest names it", hint=restore) from None
     except OSError as error:
         raise DamagedGoldenError(
-            f"{path} cannot be read: {error}", hint=f"check its permissions, or {_WRITE_ANEW}"
+            f"{path} cannot be read: {error}", hint=f"check its permissions, or {WRITE_ANEW}"
         ) from error
     if head == LFS_POINTER:
         raise DamagedGoldenError(f"{path} is a Git LFS pointer, not the frames", hint="git lfs pull")
@@ -340,7 +351,7 @@ def load_clip(golden: Golden) -> Clip:
     if digests != manifest.frame_digests or clip_digest(digests) != manifest.digest:
         raise DamagedGoldenError(
             f"{path} decodes to other frames than its manifest's digests tell",
-            hint=f"{_restore(path)}, or {_WRITE_ANEW}",
+            hint=f"{_restore(path)}, or {WRITE_ANEW}",
         )
     return clip
 

@@ -94,10 +94,21 @@ class Exhibit:
             accepted=accepted,
             known_bad=known_bad,
             tolerance=None if self.declared is None else self.declared.limits(),
-            updated=updated(self.desk.settings.root, self.desk.update.reason),
+            updated=updated(self.desk.settings.root, self._reason(golden)),
             born=born,
             draws=draws_of(self.calls),
         )
+
+    def _reason(self, golden: Golden | None) -> str:
+        """Why the golden is as it is: what is said now, or what was said of the same clip before."""
+        said = self.desk.update.reason
+        if said or golden is None or golden.manifest.device_class != self.key.device_class:
+            return said
+        same = (golden.manifest.digest, dict(golden.manifest.facts)) == (
+            self.subject.digest,
+            dict(self.subject.facts),
+        )
+        return str(golden.manifest.updated.get("reason", "")) if same else ""
 
     def dump(self, golden: Golden | None, path: Path, born: Mapping[str, Any] = COMPARED) -> None:
         folder = self.desk.run.path / OBTAINED

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from seedpin.clip.adapt import as_clip
-from seedpin.clip.codec import decode_tensors, decoded_bytes, encode, encode_tensors
+from seedpin.clip.codec import decode_tensors, decoding_bytes, encode, encode_tensors
 from seedpin.clip.digest import clip_digest, frame_digests, tensor_digest
 from seedpin.clip.suspect import Suspicion, suspicions
 from seedpin.compare.diagnose import hints as clip_hints
@@ -83,7 +83,7 @@ class ClipSubject:
         return compare_clips(load_clip(golden), self.clip)
 
     def hints(self, golden: Golden) -> tuple[str, ...]:
-        size = decoded_bytes(golden.manifest.facts)
+        size = decoding_bytes(golden.manifest.facts)
         if size > _MOST_FOR_HINTS and size > 16 * self.clip.frames.nbytes:
             return ()  # a golden of quite another size is not worth the memory
         return clip_hints(load_clip(golden), self.clip)

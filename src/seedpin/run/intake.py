@@ -24,7 +24,7 @@ _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _LARGEST_RESULTS = 1 << 28
 _DEEPEST = 5
 _SKIPPED = frozenset({OBTAINED, GOLDEN, "report", ".git", ".venv", "venv", "node_modules", "__pycache__"})
-_FETCH = "fetch the artifact again; if it stays so, do not use it"
+_FETCH = "run pytest again, or fetch the artifact again; if it stays so, do not use it"
 
 
 def is_source(text: str, state: Path) -> bool:

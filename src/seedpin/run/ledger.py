@@ -161,13 +161,21 @@ def runs(state: Path) -> list[Run]:
 
 
 def write_retention(state: Path, keep: int, *, current: Run) -> None:
-    """Deletes all but ``current`` and the last ``keep`` runs before it; a run with clips that await a
-    decision stays, and so does one that may still be going on in another process.
+    """Deletes all but ``current`` and the last ``keep`` runs before it.
+
+    A run stays that may still be going on in another process, or of which a clip awaits a decision and no
+    run since made that check: a test that fails in each of many runs keeps one of them, not all.
     """
     earlier = [run for run in runs(state) if run != current]
-    for run in earlier[: -keep if keep > 0 else None]:
-        if not any(pending(run)) and not _may_go_on(run):
+    first = max(len(earlier) - keep, 0)
+    newer: set[tuple[str, str]] = set()
+    for index, run in reversed(list(enumerate(earlier))):
+        undecided = {(result.id, result.device_class) for result in pending(run)} if index < first else set()
+        if index < first and undecided <= newer and not _may_go_on(run):
             shutil.rmtree(run.path, ignore_errors=True)
+            continue
+        if first > 0 and not run.read_meta().get("against"):
+            newer.update((result.id, result.device_class) for result in latest_results(run))
 
 
 def _may_go_on(run: Run) -> bool:

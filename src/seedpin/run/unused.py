@@ -1,23 +1,25 @@
 """Goldens that nobody asks for any more, each by evidence of its own; without evidence a golden is kept.
 
-A golden is unused if its test passed and did not check it, if its test's file was collected and the test is
-not in it any more, or if that file is gone. That a run did not ask for it proves nothing: tests are left out
-in more ways than a run can know.
+A golden is unused if its test passed and did not check it, if its test's file was collected and nothing in
+it can be the test any more, or if that file is gone. That a run did not ask for it proves nothing: tests are
+left out in more ways than a run can know, and an environment variable may choose parameters, or tests that a
+file makes as it runs. Such goldens are "unseen": told apart, and unused only for someone who says so.
 """
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from seedpin.errors import PruneRefusedError, RevisionError
 from seedpin.git import git
 from seedpin.goldens.inventory import Entry, Inventory
 from seedpin.goldens.names import split_node_id
 from seedpin.goldens.store import digest_or_none
+from seedpin.run.definitions import find_definition
+from seedpin.run.intake import checked_results
 from seedpin.run.ledger import Run, latest_results, runs
 from seedpin.run.result import CheckResult
 
@@ -32,9 +34,13 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """What is unused, what is kept although the run did not ask for it, and other device classes' number."""
+    """What is unused, what is kept although the run did not ask for it, and names of other device classes.
+
+    ``unseen`` is kept too: its test was not in the run and may be in another, for all that is known.
+    """
 
     unused: tuple[Judged, ...] = ()
+    unseen: tuple[Judged, ...] = ()
     kept: tuple[Judged, ...] = ()
     other_classes: tuple[str, ...] = ()
 
@@ -87,6 +93,7 @@ def whole_run(run: Run, golden_dir: str) -> Told:
 
     Raises:
         PruneRefusedError: it was partial or failed, did not tell, or was about other goldens.
+        RunError: one of its records cannot be read, and might be of a golden that is in use.
     """
     meta = run.read_meta()
     told = read_told(run)
@@ -103,6 +110,7 @@ def whole_run(run: Run, golden_dir: str) -> Told:
             f"the last run, {run.id}, was about the goldens in {meta['golden_dir']}, not in {golden_dir}",
             hint=f"add --golden-dir {meta['golden_dir']}, or run pytest, whole and green, then prune",
         )
+    checked_results(run)
     return told
 
 
@@ -134,8 +142,7 @@ def find_unused(
     ``project`` is the folder in which test files are looked for. With ``only_unchecked`` the run need not
     have been whole: nothing is concluded from tests that are not there.
     """
-    unused: list[Judged] = []
-    kept: list[Judged] = []
+    found: dict[str, list[Judged]] = {"unused": [], "unseen": [], "kept": []}
     hidden = _hidden_by_git(project, {_file(entry) for entry in inventory.entries if entry.manifest})
     for entry in inventory.entries:
         if entry.manifest is None or entry.device_class not in classes:
@@ -144,49 +151,64 @@ def find_unused(
             continue
         if entry.stem in told.claimed:
             continue
-        verdict, why = _judge(entry, told, project, hidden, only_unchecked)
+        kind, why = _judge(entry, told, project, hidden, only_unchecked)
         if why:
-            (unused if verdict else kept).append(Judged(entry, why))
+            found[kind].append(Judged(entry, why))
     others = {entry.device_class for entry in inventory.entries} - set(classes)
-    return Unused(tuple(unused), tuple(kept), tuple(sorted(others)))
+    parts = {kind: tuple(judged) for kind, judged in found.items()}
+    return Unused(**parts, other_classes=tuple(sorted(others)))
 
 
 def _judge(
     entry: Entry, told: Told, project: Path, hidden: Collection[str], only_unchecked: bool
-) -> tuple[bool, str]:
-    """Whether a golden that was not asked for is unused, and why; no words where there is nothing to say."""
+) -> tuple[Literal["unused", "unseen", "kept"], str]:
+    """What a golden is that was not asked for, and why; no words where there is nothing to say."""
     assert entry.manifest is not None
     test, file = entry.manifest.test, _file(entry)
     left = told.left.get(entry.stem)
     if left is not None:
         if left.manifest_digest != digest_or_none(entry.path):
-            return False, "it was written again since that run"
-        return True, "its test passed and did not check it"
+            return "kept", "it was written again since that run"
+        return "unused", "its test passed and did not check it"
     if only_unchecked:
-        return False, ""
+        return "kept", ""
     if str(entry.manifest.updated.get("when", "")) > told.began:
-        return False, "it is newer than the run"
+        return "kept", "it is newer than the run"
     if str(entry.manifest.updated.get("moved", "")) >= told.began:  # a move may follow within the second
-        return False, "it was moved since the run"
+        return "kept", "it was moved since the run"
     if not (project / file).exists():
         if file in hidden:
-            return False, f"{file} is hidden by a sparse checkout"
-        return True, f"there is no {file}"
+            return "kept", f"{file} is hidden by a sparse checkout"
+        return "unused", f"there is no {file}"
     if _below(test, told.skipped):
-        return False, "its test was skipped"
+        return "kept", "its test was skipped"
     if file not in told.files:
-        return False, f"{file} was not collected"
+        return "kept", f"{file} was not collected"
     if test in told.collected:
         done = "ran, and may check it under other conditions" if test in told.passed else "did not run"
-        return False, f"its test {done}"
+        return "kept", f"its test {done}"
     base = test.partition("[")[0]
-    if any(other.partition("[")[0] == base for other in told.passed):
+    if any(other.partition("[")[0] == base for other in told.collected):
         if told.own_options:
-            return False, f"its test ran with other parameters, which {told.own_options} may have chosen"
-        return True, "its test runs with other parameters"
-    if _defines(project / file, split_node_id(base)[len(Path(file).parts) :]):
-        return False, f"{file} still defines its test, which was not collected"
-    return True, f"its test is not in {file} any more"
+            return "kept", f"its test ran with other parameters, which {told.own_options} may have chosen"
+        return "unseen", "its test ran with other parameters"
+    here = [other for other in told.collected if other.partition("::")[0] == file]
+    definition = find_definition(
+        project / file, _names(base, file), sorted({_names(other.partition("[")[0], file) for other in here})
+    )
+    if definition.spelled:
+        return "kept", f"{file} still defines its test, which was not collected"
+    if definition.made_by:
+        return (
+            "unseen",
+            f"{file} does not spell its test and may make it as it runs: {definition.made_by}",
+        )
+    return "unused", f"its test is not in {file} any more"
+
+
+def _names(base: str, file: str) -> tuple[str, ...]:
+    """Classes and function of a test in ``file``, without its parameters."""
+    return split_node_id(base)[len(Path(file).parts) :]
 
 
 def asked_since(entry: Entry, told: Told, state: Path) -> str:
@@ -208,36 +230,6 @@ def _file(entry: Entry) -> str:
 def _below(test: str, nodes: Sequence[str]) -> bool:
     """Whether ``test`` is one of ``nodes`` or lies in it."""
     return any(test == node or (test.startswith(node) and test[len(node)] in ":/[") for node in nodes)
-
-
-def _defines(path: Path, names: Sequence[str]) -> bool:
-    """Whether the file may hold ``names``, classes and then a function; True where its text cannot tell."""
-    try:
-        tree: ast.AST = ast.parse(path.read_bytes())
-    except (OSError, ValueError, SyntaxError, RecursionError):
-        return True
-    imported = {
-        alias.asname or alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        for alias in node.names
-    }
-    if imported & {"*", *names}:
-        return True
-    found: list[ast.AST] = [tree]
-    for name in names:
-        inherits = any(isinstance(parent, ast.ClassDef) and parent.bases for parent in found)
-        found = [
-            node
-            for parent in found
-            for node in ast.walk(parent)
-            if node is not parent
-            and isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-            and node.name == name
-        ]
-        if not found:
-            return inherits  # from a class that may define it elsewhere
-    return bool(found)
 
 
 def _hidden_by_git(project: Path, files: Iterable[str]) -> frozenset[str]:
