@@ -401,6 +401,19 @@ def test_modules_found_in_a_function() -> None:
     assert set(found.values()) == {net, net.layer, GLOBAL_NET}
 
 
+def test_modules_found_in_a_function_that_names_what_comes_later() -> None:
+    """A variable of the enclosing function that is not bound yet hides none of the others."""
+    net = Denoiser()
+
+    def generate(count: int) -> Any:
+        return later(net(count))
+
+    assert set(seeded_model(generate).modules_found().values()) == {net, net.layer}
+
+    def later(value: Any) -> Any:
+        return value
+
+
 GLOBAL_NET = nn.Linear(1, 1)
 
 

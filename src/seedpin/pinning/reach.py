@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import random
 import types
 from collections import deque
@@ -13,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 import torch
 from torch import nn
+
+from seedpin.trace.objects import FUNCTIONS, captured, items_of, own_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,51 +61,25 @@ def _walk(root: Any) -> Iterator[tuple[str, Any]]:
             queue.append((path if name in _NAMELESS else f"{path}.{name}" if path else name, child))
 
 
-def _children(owner: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(owner, dict):
-        if not _only_atoms(owner.values()):
-            yield from ((str(key), value) for key, value in list(owner.items()))
-    elif isinstance(owner, (list, tuple, set, frozenset, deque)):
-        if not _only_atoms(owner):
-            yield from ((str(index), value) for index, value in enumerate(list(owner)))
-    elif isinstance(owner, functools.partial):
-        yield from (("func", owner.func), ("args", owner.args), ("keywords", owner.keywords))
-    elif isinstance(owner, types.MethodType):
-        yield "self", owner.__self__
-    elif isinstance(owner, types.FunctionType):
-        yield from _captured(owner)
-    elif not isinstance(owner, _GENERATORS):
-        attributes = getattr(type(owner), "__dict__", {}).get("__dict__")
-        held = _own_dict(owner) if attributes is not None or hasattr(owner, "__dict__") else {}
-        skipped = _OF_EVERY_MODULE if isinstance(owner, nn.Module) else ()
-        yield from [item for item in held.items() if item[0] not in skipped]
+def _children(owner: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(owner, (set, frozenset, deque)):
+        owner = list(owner)
+    items = items_of(owner)
+    if items is not None:
+        return () if _only_atoms(owner) else items
+    if isinstance(owner, FUNCTIONS):
+        return captured(owner, lambda value: isinstance(value, nn.Module) or is_generator(value))
+    if isinstance(owner, _GENERATORS):
+        return ()
+    skipped = _OF_EVERY_MODULE if isinstance(owner, nn.Module) else ()
+    return [item for item in (own_attributes(owner) or {}).items() if item[0] not in skipped]
 
 
-def _own_dict(owner: Any) -> dict[str, Any]:
-    # Not vars(): a class may define __dict__ or __getattr__ in surprising ways.
-    try:
-        held = object.__getattribute__(owner, "__dict__")
-    except AttributeError:
-        return {}
-    return held if isinstance(held, dict) else {}
-
-
-def _captured(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """What a function closes over, and the modules and generators among the globals that it names."""
-    try:
-        closed = inspect.getclosurevars(function)
-    except (TypeError, ValueError):
-        return
-    yield from closed.nonlocals.items()
-    for name, value in closed.globals.items():
-        if isinstance(value, nn.Module) or is_generator(value):
-            yield name, value
-
-
-def _only_atoms(values: Any) -> bool:
+def _only_atoms(owner: Any) -> bool:
     """Whether a large container (a vocabulary, say) can be passed over after a look at its beginning."""
-    if len(values) < 1000:
+    if len(owner) < 1000:
         return False
+    values = owner.values() if isinstance(owner, dict) else owner
     return all(isinstance(value, _ATOMS) for value, _ in zip(values, range(8), strict=False))
 
 

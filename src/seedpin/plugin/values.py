@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from seedpin.pinning.reach import is_generator, state_of
+from seedpin.trace.objects import own_attributes
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.layout)
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
@@ -155,12 +156,7 @@ def _attributes(value: Any) -> dict[str, Any]:
                 found[mangled] = object.__getattribute__(value, mangled)
             except AttributeError:
                 continue
-    try:
-        own = object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        own = {}
-    if isinstance(own, dict):
-        found |= {str(name): item for name, item in own.items()}
+    found |= {str(name): item for name, item in (own_attributes(value) or {}).items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             if hasattr(value, field.name):

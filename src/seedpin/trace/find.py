@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -15,6 +15,7 @@ from torch import nn
 
 from seedpin.errors import TraceError
 from seedpin.trace.model import ModuleInfo, names_a_path
+from seedpin.trace.objects import FUNCTIONS, captured, items_of, own_attributes
 
 __all__ = ["SCHEDULER_METHODS", "Found", "Inventory", "Method", "find", "is_compiled"]
 
@@ -130,24 +131,23 @@ class _Walker:
         if isinstance(obj, nn.Module):
             self._module(obj, path, depth, root=root, stage=stage)
             return
-        if isinstance(obj, (list, tuple)):
-            children: Iterator[tuple[str, Any]] = ((str(index), item) for index, item in enumerate(obj))
-        elif isinstance(obj, dict):
-            children = ((str(key), item) for key, item in list(obj.items()))
+        children = items_of(obj)
+        if children is not None:
+            pass
         elif _is_scheduler(obj):
             self._seen.add(id(obj))
             self.found.schedulers[path or type(obj).__name__] = obj
             return
-        elif isinstance(obj, (types.FunctionType, types.MethodType, functools.partial)):
+        elif isinstance(obj, FUNCTIONS):
             self._seen.add(id(obj))
-            for name, child in list(_captured(obj)):
+            for name, child in list(captured(obj, _is_part)):
                 # What a function holds is as good as given; a bound method adds no name.
                 self.walk(child, path if isinstance(obj, types.MethodType) else _join(path, name), root=True)
             return
         elif _is_foreign(obj):
             return
         else:
-            children = iter(list((_attributes(obj) or {}).items()))
+            children = iter(list((own_attributes(obj) or {}).items()))
             self._methods(obj, path, _PIPELINE_METHODS if root else ())
             self._methods(obj, path, _STAGE_METHODS)
         self._seen.add(id(obj))
@@ -197,48 +197,18 @@ def _is_scheduler(obj: Any) -> bool:
     )
 
 
-def _attributes(obj: object) -> dict[str, Any] | None:
-    """The object's own attributes, past its ``__getattribute__``; None for one with ``__slots__``."""
-    try:
-        found: dict[str, Any] = object.__getattribute__(obj, "__dict__")
-    except AttributeError:
-        return None
-    return found
-
-
 def _is_foreign(obj: Any) -> bool:
     cls = type(obj)
-    if _attributes(obj) is None or cls.__module__.partition(".")[0] in _FOREIGN:
+    if own_attributes(obj) is None or cls.__module__.partition(".")[0] in _FOREIGN:
         return True
     return hasattr(cls, "convert_tokens_to_ids")  # A tokenizer: its product is seen as the encoder's input.
 
 
-def _captured(function: Any) -> Iterator[tuple[str, Any]]:
-    """Objects that a function reaches without arguments: its cells, its globals, what it is bound to."""
-    if isinstance(function, functools.partial):
-        yield "func", function.func
-        yield from ((str(index), item) for index, item in enumerate(function.args))
-        yield from function.keywords.items()
-        return
-    if isinstance(function, types.MethodType):
-        yield type(function.__self__).__name__, function.__self__
-        return
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            yield name, cell.cell_contents
-        except ValueError:  # A cell that is filled later.
-            continue
-    for name in function.__code__.co_names:
-        value = function.__globals__.get(name)
-        # Functions of the module are not followed: that would walk the whole program.
-        if (
-            isinstance(value, nn.Module)
-            or (value is not None and not callable(value))
-            or "scheduler" in (_attributes(value) or ())
-        ):
-            yield name, value
-    if hasattr(function, "__wrapped__"):
-        yield "__wrapped__", function.__wrapped__
+def _is_part(value: Any) -> bool:
+    """Whether a global that a function names may be part of the model."""
+    if isinstance(value, nn.Module) or not callable(value):
+        return True
+    return "scheduler" in (own_attributes(value) or ())
 
 
 class Inventory:
@@ -260,7 +230,7 @@ class Inventory:
 
     def _take(self, name: str, obj: Any) -> None:
         settings: dict[str, Any] = {}
-        attributes = _attributes(obj) or {}
+        attributes = own_attributes(obj) or {}
         declared = attributes.get(
             "_internal_dict"
         )  # diffusers' ConfigMixin: first, as it is what people set.

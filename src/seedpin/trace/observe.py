@@ -20,6 +20,7 @@ import torch
 
 from seedpin.trace.fingerprint import Fingerprints, bytes_hash
 from seedpin.trace.model import Value
+from seedpin.trace.objects import own_attributes
 
 __all__ = ["NONE", "Slots", "observe", "opaque", "value_of"]
 
@@ -108,10 +109,7 @@ def _scalars(value: list[Any] | tuple[Any, ...]) -> bool:
 
 def _distribution(value: object) -> Mapping[str, Any]:
     """The attributes of diffusers' distributions, and of what holds one."""
-    try:
-        attributes: dict[str, Any] = object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        return {}
+    attributes = own_attributes(value) or {}
     if "latent_dist" in attributes:
         return attributes
     if "istribution" in type(value).__name__:

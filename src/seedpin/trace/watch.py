@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from seedpin.trace.entry import Entry
+from seedpin.trace.objects import own_attributes
 from seedpin.trace.patching import Patches, wrapped_like
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Watch:
 
         copies: objects of the class that come up later are reported as well.
         """
-        namespace = _namespace(owner)
+        namespace = own_attributes(owner) or {}
         if attribute in namespace and attribute != "forward":
             return self._on_object(owner, attribute, entry, namespace[attribute])
         # The first call of a lazy module makes it another class.
@@ -95,14 +96,6 @@ class Watch:
         if not callable(original):
             return False
         return self._patches.set(owner, attribute, _Stand(original, entry, self._live))
-
-
-def _namespace(owner: object) -> dict[str, Any]:
-    try:
-        namespace: dict[str, Any] = object.__getattribute__(owner, "__dict__")
-    except AttributeError:  # __slots__
-        return {}
-    return namespace
 
 
 def _is_method(cls: type, attribute: str) -> bool:
