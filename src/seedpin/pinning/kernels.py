@@ -103,9 +103,10 @@ def _entries() -> dict[str, Function]:
         entries |= _three(name, f"{name}_", f"{name}.out", functions.get)
     entries |= _three("pow.Tensor_Scalar", "pow_.Scalar", "pow.Tensor_Scalar_out", _power)
     entries |= _three("logit", "logit_", "logit.out", _logit)
+    if hasattr(aten, "cholesky"):  # torch 2.14 has it no more
+        entries["cholesky"] = _cholesky(aten.cholesky.default)
+        entries["cholesky.out"] = _cholesky_out(aten.cholesky.out)
     entries |= {
-        "cholesky": _cholesky(aten.cholesky.default),
-        "cholesky.out": _cholesky_out(aten.cholesky.out),
         "linalg_cholesky_ex": _cholesky(aten.linalg_cholesky_ex.default),
         "linalg_cholesky_ex.L": _cholesky_out(aten.linalg_cholesky_ex.L),
         "triangular_solve": _solve(aten.triangular_solve.default),
