@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from seedpin.goldens.inventory import walk_goldens, write_pruned
+from seedpin.goldens.inventory import Entry, walk_goldens, write_pruned
 from seedpin.goldens.store import GoldenStore
-from seedpin.run.unused import asked_since, find_unused, last_of_test
+from seedpin.run.ledger import runs
+from seedpin.run.unused import find_unused, last_of_test, used_since, whole_run
 from support.commands import Done, seedpin
 from support.project import Project
 
@@ -431,7 +432,11 @@ def test_what_came_into_use_since_is_spared(cube: Project) -> None:
     second = next(entry for entry in entries if "second" in entry.stem)
     second.path.write_text(second.path.read_text() + " ")
     store = GoldenStore(root, state)
-    pruned = list(write_pruned(store, entries, lambda entry: asked_since(entry, told, state)))
+
+    def why_not(entry: Entry) -> str:
+        return used_since(entry, told, cube.root, state, only_unchecked=True)
+
+    pruned = list(write_pruned(store, entries, why_not))
     reasons = {entry.stem.rpartition("/")[2].partition(".")[0]: reason for entry, reason in pruned}
     assert reasons["second"] == "it was written again just now"
     assert reasons["video"].endswith("asked for it since")
@@ -453,3 +458,24 @@ def test_a_class_can_be_named(cube: Project, command: Command) -> None:
     left = [name for name in cube.golden_files() if name.startswith("test_cube.py")]
     assert left
     assert not [name for name in left if other in name]
+
+
+def test_what_is_back_is_spared_on_every_device(cube: Project) -> None:
+    """A golden of another class stays where its file is back by now, or its check is made again."""
+    other = "cpu-x86_64-intel-avx512"
+    assert cube.pytest("--update-golden", "--golden-device-class", other).ret == 0
+    (cube.root / "test_cube.py").rename(cube.root / "cube.txt")
+    assert cube.pytest().ret == 0
+    state, root = cube.root / ".seedpin", cube.root / "golden"
+    inventory, told = walk_goldens(root), whole_run(runs(state)[-1], "golden")
+    entries = [judged.entry for judged in find_unused(inventory, told, cube.root, [other]).unused]
+    assert {entry.manifest.test for entry in entries if entry.manifest} == {"test_cube.py::test_cube"}
+
+    def reasons() -> set[str]:
+        return {used_since(entry, told, cube.root, state) for entry in entries}
+
+    assert reasons() == {""}
+    (cube.root / "cube.txt").rename(cube.root / "test_cube.py")
+    assert reasons() == {"test_cube.py was not collected"}
+    assert cube.pytest("test_cube.py").ret == 0
+    assert all("made its check since, on cpu-" in reason for reason in reasons())

@@ -17,10 +17,10 @@ from seedpin.run.unused import (
     Judged,
     Told,
     Unused,
-    asked_since,
     find_unused,
     last_of_test,
     read_told,
+    used_since,
     whole_run,
 )
 
@@ -73,7 +73,7 @@ def command(
     count, kept = 0, [one for _, part in parts for one in part.kept]
     size = 0
     for told, part in parts:
-        done, part_size, spared = _prune(project, told, part, delete)
+        done, part_size, spared = _prune(project, told, part, delete, unchecked or bool(tests))
         count, size, kept = count + done, size + part_size, kept + spared
     apart = [one for _, part in parts for one in part.unseen]
     for word, some in (("kept", kept), ("unseen", apart)):
@@ -141,7 +141,9 @@ def _classes(run: Run) -> set[str]:
     return {result.device_class for result in latest_results(run)}
 
 
-def _prune(project: Project, told: Told, part: Unused, delete: bool) -> tuple[int, int, list[Judged]]:
+def _prune(
+    project: Project, told: Told, part: Unused, delete: bool, only_unchecked: bool
+) -> tuple[int, int, list[Judged]]:
     """Lists or deletes; how many, of what size, and what was spared at the last moment."""
     if not delete:
         for judged in part.unused:
@@ -149,7 +151,7 @@ def _prune(project: Project, told: Told, part: Unused, delete: bool) -> tuple[in
         return len(part.unused), sum(judged.entry.size for judged in part.unused), []
 
     def why_not(entry: Entry) -> str:
-        return asked_since(entry, told, project.state)
+        return used_since(entry, told, project.root, project.state, only_unchecked=only_unchecked)
 
     spared, gone = [], []
     entries = [judged.entry for judged in part.unused]

@@ -184,9 +184,11 @@ def write_pruned(
     """
     with store.locked():
         for entry in entries:
-            reason = why_not(entry)
-            if not reason and digest_or_none(entry.path) != entry.digest:
-                reason = "it was written again just now"
+            present = digest_or_none(entry.path)
+            if present == entry.digest:
+                reason = why_not(entry)
+            else:
+                reason = "it is gone already" if present is None else "it was written again just now"
             if not reason:
                 write_changes(store.root, [Change(f"{entry.stem}.json", None)])
             yield entry, reason

@@ -211,15 +211,26 @@ def _names(base: str, file: str) -> tuple[str, ...]:
     return split_node_id(base)[len(Path(file).parts) :]
 
 
-def asked_since(entry: Entry, told: Told, state: Path) -> str:
-    """Why a golden may have come into use since ``told``; empty for no reason."""
+def used_since(entry: Entry, told: Told, project: Path, state: Path, *, only_unchecked: bool = False) -> str:
+    """Why a golden that ``told`` showed to be unused may be in use by now; empty for no reason.
+
+    The evidence is weighed again, for a test may be back, and so are the runs since: they make a check on
+    their own device only, and yet tell that it is made.
+    """
+    assert entry.manifest is not None
     for run in reversed(runs(state)):
         if run.id <= told.run.id:
             break
         for result in run.results():
-            if result.golden == f"{entry.stem}.json" and result.verdict != "unchecked":
+            if result.verdict == "unchecked":
+                continue
+            if result.golden == f"{entry.stem}.json":
                 return f"the run {run.id} asked for it since"
-    return ""
+            if (result.test, result.check) == (entry.manifest.test, entry.manifest.check):
+                return f"the run {run.id} made its check since, on {result.device_class}"
+    hidden = _hidden_by_git(project, {_file(entry)})
+    unused, why = _judge(entry, told, project, hidden, only_unchecked)
+    return "" if unused else why
 
 
 def _file(entry: Entry) -> str:
