@@ -30,8 +30,9 @@ import numpy as np
 
 from seedpin.clip.adapt import as_clip
 from seedpin.errors import GoldenError
+from seedpin.goldens.content import load as load_clip
 from seedpin.goldens.inventory import verify_entry, walk_goldens
-from seedpin.goldens.store import GoldenKey, GoldenStore, StagedGolden, load_clip
+from seedpin.goldens.store import GoldenKey, GoldenStore, StagedGolden
 from support.goldens import stage_clip
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

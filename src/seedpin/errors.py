@@ -4,6 +4,7 @@
     |-- UsageError
     |   |-- ConfigError            an unknown or unusable option, in a file or on the command line
     |   |-- ToleranceError         an unknown, contradictory or ambiguous tolerance
+    |   |-- KindError              a package brings a kind of golden that cannot be used
     |   |-- DuplicateGoldenError   two checks would share one golden
     |   |-- UpdateRefusedError     an update was asked for where it is not allowed
     |   |-- DecisionRefusedError   a check that cannot be accepted, or a choice that is not clear
@@ -28,6 +29,7 @@
     |   `-- SuspiciousClipError    a clip that may not become a golden unless allowed in words
     |-- GoldenError
     |   |-- DamagedGoldenError     a golden's files are truncated, tampered with, LFS pointers or unreadable
+    |   |-- UnknownKindError       a golden of a kind that nothing installed here knows
     |   |-- NewerFormatError       a golden written by a newer seedpin
     |   |-- StaleGoldenError       the golden changed since it was read
     |   |-- GoldenWriteError       the file system refused a write
@@ -91,6 +93,12 @@ class ToleranceError(UsageError):
     """An unknown, contradictory or ambiguous tolerance."""
 
     slug = "tolerance"
+
+
+class KindError(UsageError):
+    """A package brings a kind of golden that cannot be used."""
+
+    slug = "kind"
 
 
 class DuplicateGoldenError(UsageError):
@@ -231,6 +239,12 @@ class DamagedGoldenError(GoldenError):
     """A golden's files are truncated, tampered with, LFS pointers or unreadable."""
 
     slug = "damaged"
+
+
+class UnknownKindError(GoldenError):
+    """A golden of a kind that nothing installed here knows."""
+
+    slug = "unknown-kind"
 
 
 class NewerFormatError(GoldenError):

@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from seedpin.cli import cli
 from seedpin.errors import RevisionError
-from seedpin.goldens.store import Golden, load_clip, read_golden
+from seedpin.goldens.content import load as load_clip
+from seedpin.goldens.store import Golden, read_golden
 from seedpin.refs import bisection
 from seedpin.refs.bisect_step import Obtained, Plan
 from seedpin.refs.worktree import Checkout

@@ -17,9 +17,10 @@ import torch
 from PIL import Image
 
 from seedpin.clip.clip import Clip, ranges_of
-from seedpin.clip.codec import decode, decode_tensors, encode, encode_tensors
+from seedpin.clip.codec import decode, encode
 from seedpin.clip.webp import encode_webp
 from seedpin.errors import DamagedGoldenError, EmptyClipError, GoldenError, UnsupportedClipError
+from seedpin.kinds.tensors import decode_tensors, encode_tensors
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n"
 

@@ -16,10 +16,11 @@ from seedpin.clip.digest import file_digest
 from seedpin.errors import DamagedGoldenError, GoldenWriteError, NewerFormatError
 from seedpin.goldens import store as store_module
 from seedpin.goldens.commit import Change, write_changes
+from seedpin.goldens.content import load as load_clip
 from seedpin.goldens.inventory import verify_entry, walk_goldens, write_pruned
 from seedpin.goldens.journal import JOURNAL, journal_bytes
 from seedpin.goldens.manifest import from_json, to_json
-from seedpin.goldens.store import Golden, GoldenKey, GoldenStore, StagedGolden, load_clip
+from seedpin.goldens.store import Golden, GoldenKey, GoldenStore, StagedGolden
 from support.commands import files_below
 from support.goldens import stage
 

@@ -12,8 +12,8 @@ import signal
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from types import FrameType, SimpleNamespace
-from typing import Any, cast
+from types import FrameType
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -24,12 +24,13 @@ from seedpin.clip.codec import decode
 from seedpin.clip.webp import encode_webp
 from seedpin.environment.fingerprint import Environment
 from seedpin.errors import DamagedGoldenError, NewerFormatError, RunError, SeedpinError, TraceError
+from seedpin.goldens.content import load as load_clip
 from seedpin.goldens.content import verify_content
 from seedpin.goldens.inventory import verify_entry, walk_goldens
 from seedpin.goldens.manifest import from_json, to_json
-from seedpin.goldens.store import Golden, GoldenKey, load_clip, read_golden
+from seedpin.goldens.store import GoldenKey, read_golden
+from seedpin.kinds.clip import CLIP
 from seedpin.plugin.publish import _properties
-from seedpin.plugin.subject import ClipSubject
 from seedpin.printing import printable
 from seedpin.report.data import view_check, view_row, view_run
 from seedpin.report.github import summary, workflow_commands
@@ -388,10 +389,9 @@ def test_a_containers_limit_bounds_decoding(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_golden_of_quite_another_size_is_not_decoded_for_hints() -> None:
     """A check that is incomparable by its facts takes no gigabytes to say what the golden looks like."""
-    clip = ClipSubject(moving_shapes(2, 16, 24), single_image=False)
-    facts = {**clip.facts, "frames": 1, "height": 16383, "width": 16383}
-    golden = SimpleNamespace(manifest=SimpleNamespace(facts=facts))  # any look at its file would fail
-    assert clip.hints(cast("Golden", golden)) == ()
+    clip = CLIP.adapt(moving_shapes(2, 16, 24))
+    assert CLIP.can_hint(CLIP.facts(clip), clip)
+    assert not CLIP.can_hint({**CLIP.facts(clip), "frames": 1, "height": 16383, "width": 16383}, clip)
 
 
 def test_linked_folders_are_walked_where_pytest_reads_them(tmp_path: Path) -> None:

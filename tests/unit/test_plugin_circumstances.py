@@ -15,12 +15,14 @@ from seedpin.config import Config
 from seedpin.environment.device import DeviceClass
 from seedpin.environment.fingerprint import Environment
 from seedpin.errors import UsageError
+from seedpin.kinds.base import obtain
+from seedpin.kinds.clip import CLIP
+from seedpin.kinds.tensors import TENSORS
 from seedpin.pinning.pin import last_pin
 from seedpin.plugin import circumstances
 from seedpin.plugin.calls import Call, trace_of
 from seedpin.plugin.circumstances import find_circumstances
 from seedpin.plugin.state import UPDATE, ItemState, Update
-from seedpin.plugin.subject import ClipSubject, TensorSubject
 from seedpin.trace.recorder import record
 
 SETTINGS = Config(root=Path())
@@ -79,11 +81,11 @@ def test_the_clip_s_device_decides(request_: Any) -> None:
     """What lies on an accelerator belongs to its class though no model and no pin used one."""
     state = ItemState(calls=[Call("f", None, _info())])
     frames = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
-    here = TensorSubject({"a": np.ones(2), "b": OnDevice("cuda:0", np.ones(2))})
+    here = obtain(TENSORS, {"a": np.ones(2), "b": OnDevice("cuda:0", np.ones(2))})
     assert here.devices == {"cuda:0"}
     assert name_of(request_, state, here.devices) == "cuda-one"
-    assert name_of(request_, state, TensorSubject(np.ones(2)).devices) == "cpu-one"
-    clip = ClipSubject([OnDevice("cuda:0", frame) for frame in frames], single_image=False)
+    assert name_of(request_, state, obtain(TENSORS, np.ones(2)).devices) == "cpu-one"
+    clip = obtain(CLIP, [OnDevice("cuda:0", frame) for frame in frames])
     assert clip.devices == {"cuda:0"}
     with pytest.raises(UsageError, match="devices of several classes: cuda-one, cuda-one1"):
         name_of(request_, state, frozenset({"cuda:0", "cuda:1"}))

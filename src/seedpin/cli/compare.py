@@ -13,11 +13,11 @@ from seedpin.cli._shared import find_project, print_json, project_options
 from seedpin.environment.measured import things_in_words
 from seedpin.errors import UsageError
 from seedpin.report.terminal import format_metrics, verdict_words
+from seedpin.run.inputs import ComparedInput, compare_inputs, find_inputs, write_pair
 from seedpin.run.ledger import Run
 from seedpin.run.result import CheckResult
-from seedpin.run.sides import Side, compare_sides, find_sides, write_pair
 
-Pair = tuple[str, Side, Side, CheckResult]
+Compared = tuple[str, ComparedInput, ComparedInput, CheckResult]
 
 
 @click.command("compare")
@@ -38,7 +38,7 @@ def command(
     Exit codes: 0 equal, bit for bit; 1 they differ, or cannot be compared; 2 one of them cannot be read.
     """
     project = find_project(root, golden_dir)
-    pairs = _pairs(find_sides(first, project.state), find_sides(second, project.state), first, second)
+    pairs = _pairs(find_inputs(first, project.state), find_inputs(second, project.state), first, second)
     if html is not None:
         page = _write_html(html, pairs)
     if as_json:
@@ -54,10 +54,12 @@ def command(
         raise SystemExit(1)
 
 
-def _pairs(old: dict[str, Side], new: dict[str, Side], first: str, second: str) -> list[Pair]:
+def _pairs(
+    old: dict[str, ComparedInput], new: dict[str, ComparedInput], first: str, second: str
+) -> list[Compared]:
     if len(old) == 1 and len(new) == 1:
         one, other = next(iter(old.values())), next(iter(new.values()))
-        return [("", one, other, compare_sides(one, other))]
+        return [("", one, other, compare_inputs(one, other))]
     common = [name for name in old if name in new]
     if "" in old or "" in new or not common:
         raise UsageError(
@@ -66,7 +68,7 @@ def _pairs(old: dict[str, Side], new: dict[str, Side], first: str, second: str) 
         )
     for name in sorted(old.keys() ^ new.keys()):
         say(f"only in {first if name in old else second}: {name}", err=True)
-    return [(name, old[name], new[name], compare_sides(old[name], new[name])) for name in common]
+    return [(name, old[name], new[name], compare_inputs(old[name], new[name])) for name in common]
 
 
 def _print(name: str, record: CheckResult) -> None:
@@ -96,7 +98,7 @@ def _as_dict(name: str, record: CheckResult) -> dict[str, object]:
     }
 
 
-def _write_html(out: Path, pairs: list[Pair]) -> Path:
+def _write_html(out: Path, pairs: list[Compared]) -> Path:
     from seedpin.report.html import write_report
 
     with tempfile.TemporaryDirectory(prefix="seedpin-") as folder:

@@ -1,4 +1,4 @@
-"""Lossless golden files: a clip or named tensors to bytes and back, bit for bit.
+"""Lossless golden files: a clip to bytes and back, bit for bit.
 
     8-bit, one frame      webp   one lossless WebP image
     8-bit, more frames    zip    0000.webp, 0001.webp, ... stored
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +26,7 @@ import numpy.typing as npt
 from seedpin.clip.archive import pack, unpack
 from seedpin.clip.clip import CHANNELS, DTYPES, Clip, ranges_of
 from seedpin.clip.webp import DECODING, LARGEST_SIDE, check_header, decode_webp, encode_webp
-from seedpin.errors import (
-    DamagedGoldenError,
-    EmptyClipError,
-    GoldenError,
-    SeedpinError,
-    UnsupportedClipError,
-)
-
-if TYPE_CHECKING:
-    import torch
+from seedpin.errors import DamagedGoldenError, GoldenError, SeedpinError
 
 LARGEST_CLIP = 1 << 35
 """Bytes that decode() takes at most (32 GiB), whatever a manifest says; no more than half of the machine's
@@ -45,7 +36,7 @@ _CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_i
 """Where Linux tells a container's limit, of cgroups 2 and 1."""
 
 _LFS = b"version https://git-lfs.github.com/spec/v1"
-_RESTORE = (
+RESTORE = (
     "restore the file from version control, or write the golden anew with "
     'pytest --update-golden=all --golden-reason "why"'
 )
@@ -92,61 +83,14 @@ def decode(
 
     Raises DamagedGoldenError for whatever cannot be such a clip: missing, truncated, an LFS pointer, hostile.
     """
-    data, what = _load(source)
+    data, what = read_bytes(source)
     try:
         return _decode(data, extension, facts, value_range, what)
     except DamagedGoldenError as error:
-        raise DamagedGoldenError(error.what, hint=error.hint or _RESTORE) from error
+        raise DamagedGoldenError(error.what, hint=error.hint or RESTORE) from error
     # Bytes from outside make Pillow, zipfile and numpy raise nearly anything; all of it means damage.
     except Exception as error:
-        raise DamagedGoldenError(f"{what} cannot be decoded: {_reason(error)}", hint=_RESTORE) from error
-
-
-def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
-    """Named tensors as safetensors; the order of names does not matter, values and dtypes are kept.
-
-    Raises EmptyClipError for none, UnsupportedClipError for what the format cannot hold.
-    """
-    import torch
-    from safetensors.torch import save
-
-    if not tensors:
-        raise EmptyClipError("there are no tensors to keep", hint="pass at least one named tensor")
-    plain: dict[str, torch.Tensor] = {}
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.is_meta:
-            raise UnsupportedClipError(
-                f"{name!r} is a {type(tensor).__name__} without plain values",
-                hint="pass dense torch tensors that hold data",
-            )
-        # The format refuses views and shared memory.
-        host = tensor.detach().cpu().resolve_conj().resolve_neg()
-        plain[name] = host.contiguous().clone()
-    try:
-        data = save(plain)
-    except Exception as error:
-        raise UnsupportedClipError(
-            f"tensors {', '.join(map(repr, plain))} cannot be kept: {_reason(error)}",
-            hint="convert them to a dtype that safetensors holds",
-        ) from error
-    back = decode_tensors(data)
-    if not all(_same_tensor(back[name], plain[name]) for name in plain):
-        raise GoldenError(
-            "the tensors did not come back bit for bit; nothing was written", hint="report this"
-        )
-    return data
-
-
-def decode_tensors(source: str | PathLike[str] | bytes) -> dict[str, torch.Tensor]:
-    """The named tensors in ``source``, a path or the bytes themselves. Raises DamagedGoldenError."""
-    from safetensors.torch import load
-
-    data, what = _load(source)
-    try:
-        return load(data)
-    except Exception as error:
-        raise DamagedGoldenError(f"{what} cannot be decoded: {_reason(error)}", hint=_RESTORE) from error
+        raise DamagedGoldenError(f"{what} cannot be decoded: {reason_of(error)}", hint=RESTORE) from error
 
 
 def _decode(
@@ -203,7 +147,7 @@ def _checked_facts(
         raise DamagedGoldenError(
             f"the facts of {what} ask for {needed / 2**30:.1f} GiB of memory to decode its frames; "
             f"the limit on this machine is {limit / 2**30:.1f}",
-            hint=f"if these facts are meant, read it on a machine with more memory; else {_RESTORE}",
+            hint=f"if these facts are meant, read it on a machine with more memory; else {RESTORE}",
         )
     return (sizes[0], sizes[1], sizes[2], sizes[3]), dtype, fps
 
@@ -290,7 +234,7 @@ def _from_npy(data: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], wh
     return frame
 
 
-def _load(source: str | PathLike[str] | bytes) -> tuple[bytes, str]:
+def read_bytes(source: str | PathLike[str] | bytes) -> tuple[bytes, str]:
     """Bytes and a name for messages."""
     data, what = (source, "the golden file") if isinstance(source, bytes) else (b"", str(source))
     if not isinstance(source, bytes):
@@ -298,14 +242,14 @@ def _load(source: str | PathLike[str] | bytes) -> tuple[bytes, str]:
             data = Path(source).read_bytes()
         except OSError as error:
             raise DamagedGoldenError(
-                f"{what} cannot be read: {error.strerror or error}", hint=_RESTORE
+                f"{what} cannot be read: {error.strerror or error}", hint=RESTORE
             ) from error
     if data.startswith(_LFS):
         raise DamagedGoldenError(
             f"{what} is a Git LFS pointer, the file itself was never fetched", hint="git lfs pull"
         )
     if not data:
-        raise DamagedGoldenError(f"{what} is empty", hint=_RESTORE)
+        raise DamagedGoldenError(f"{what} is empty", hint=RESTORE)
     return data, what
 
 
@@ -313,15 +257,7 @@ def _bits(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return array.reshape(-1).view(np.uint8)
 
 
-def _same_tensor(left: torch.Tensor, right: torch.Tensor) -> bool:
-    import torch
-
-    if (left.dtype, left.shape) != (right.dtype, right.shape):
-        return False
-    return bool(torch.equal(left.reshape(-1).view(torch.uint8), right.reshape(-1).view(torch.uint8)))
-
-
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     if isinstance(error, SeedpinError):
         return error.what
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

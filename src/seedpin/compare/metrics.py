@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,23 @@ Array = npt.NDArray[Any]
 CLIP_METRICS = ("ssim", "psnr", "max_abs", "mean_abs", "changed", "temporal")
 # Of these the smallest value is the worst; of all others the largest.
 HIGHER_IS_BETTER = frozenset({"ssim", "psnr"})
+
+
+class Metrics(Protocol):
+    """How far an obtained value is from the golden one, whatever their kind."""
+
+    @property
+    def kind(self) -> str:
+        """Whose limits can be held against it."""
+
+    def worst(self, name: str) -> tuple[int | str, float]:
+        """Place (the index of a frame, or a name) and value where the metric ``name`` is worst."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Strictly JSON-able, with ``kind`` and ``worst``: metric -> ``{"value": ..., "place": ...}``."""
+
+    def summary(self) -> str:
+        """How much of it differs, in a sentence; empty where the metrics say it all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +60,10 @@ class ClipMetrics:
     changed: tuple[float, ...]
     temporal: tuple[float, ...]
     data_range: float
+
+    @property
+    def kind(self) -> str:
+        return "clip"
 
     def values(self, name: str) -> tuple[float, ...]:
         """The values of the metric called ``name``."""
@@ -75,6 +96,13 @@ class ClipMetrics:
     def first_differing(self) -> int | None:
         return next(iter(self.differing), None)
 
+    def summary(self) -> str:
+        """How many frames differ, and the first that does; empty if none does."""
+        if self.first_differing is None:
+            return ""
+        count, total = len(self.differing), len(self.ssim)
+        return f"{count} of {total} frames differ, the first is frame {self.first_differing}."
+
     def as_dict(self) -> dict[str, Any]:
         """Strictly JSON-able: an infinite value (PSNR of equal frames) is ``null``.
 
@@ -85,7 +113,7 @@ class ClipMetrics:
             index, value = self.worst(name)
             worst[name] = {"value": _finite(value), "frame": index, "place": f"frame {index}"}
         return {
-            "kind": "clip",
+            "kind": self.kind,
             "data_range": self.data_range,
             "first_differing": self.first_differing,
             "differing": len(self.differing),

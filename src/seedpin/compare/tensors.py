@@ -43,12 +43,20 @@ class TensorMetrics:
 
     tensors: tuple[TensorMetric, ...]
 
+    @property
+    def kind(self) -> str:
+        return "tensors"
+
     def worst(self, name: str) -> tuple[str, float]:
         """Tensor and value of the largest ``name``; of several, the first. NaN is worst of all."""
         if name not in TENSOR_METRICS:
             raise KeyError(name)
         chosen = max(self.tensors, key=lambda tensor: badness(float(getattr(tensor, name))))
         return chosen.name, float(getattr(chosen, name))
+
+    def summary(self) -> str:
+        """Nothing that the tensors' metrics do not tell."""
+        return ""
 
     def as_dict(self) -> dict[str, Any]:
         """Strictly JSON-able: an infinite value, or none, is ``null``. ``worst`` is derived."""
@@ -63,7 +71,7 @@ class TensorMetrics:
             }
             for tensor in self.tensors
         ]
-        return {"kind": "tensors", "worst": worst, "tensors": tensors}
+        return {"kind": self.kind, "worst": worst, "tensors": tensors}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TensorMetrics:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from seedpin.compare.metrics import CLIP_METRICS, HIGHER_IS_BETTER, ClipMetrics
+from seedpin.compare.metrics import CLIP_METRICS, HIGHER_IS_BETTER, ClipMetrics, Metrics
 from seedpin.compare.tensors import TENSOR_METRICS, TensorMetrics
 from seedpin.config import suggest
 from seedpin.errors import ToleranceError
@@ -233,12 +233,12 @@ def _literals(pattern: str) -> int:
     return len(re.sub(r"\[!?\]?[^\]]*\]|[*?]", "", pattern))
 
 
-def check_limits(tolerance: Tolerance, metrics: ClipMetrics | TensorMetrics) -> tuple[Margin, ...]:
+def check_limits(tolerance: Tolerance, metrics: Metrics) -> tuple[Margin, ...]:
     """Each declared limit against the worst frame or tensor. NaN never passes.
 
     Raises ToleranceError where the kinds differ, or a limit permits everything at this data range.
     """
-    expected = "clip" if isinstance(metrics, ClipMetrics) else "tensors"
+    expected = metrics.kind
     if tolerance.kind != expected:
         raise ToleranceError(
             f"a tolerance for {tolerance.kind} was held against {expected}",
@@ -248,7 +248,7 @@ def check_limits(tolerance: Tolerance, metrics: ClipMetrics | TensorMetrics) -> 
     return tuple(_margin(metric, limit, metrics) for metric, limit in tolerance.limits().items())
 
 
-def _margin(metric: str, limit: float, metrics: ClipMetrics | TensorMetrics) -> Margin:
+def _margin(metric: str, limit: float, metrics: Metrics) -> Margin:
     place, value = metrics.worst(metric)
     if metric in HIGHER_IS_BETTER:
         ok, margin = value >= limit, value - limit
@@ -266,17 +266,19 @@ def _margin(metric: str, limit: float, metrics: ClipMetrics | TensorMetrics) -> 
     return Margin(metric, limit, value, frame, name, ok, margin, used)
 
 
-def _refuse_blind(tolerance: Tolerance, metrics: ClipMetrics | TensorMetrics) -> None:
+def _refuse_blind(tolerance: Tolerance, metrics: Metrics) -> None:
     limits = tolerance.limits()
     if isinstance(metrics, ClipMetrics):
         span = metrics.data_range
         edges = {key: (share * span, span) for key, share in _BLIND_SHARES.items()}
         why = f"values span {span:g}, so that flat grey is off by at most {span / 2:g}"
-    else:
+    elif isinstance(metrics, TensorMetrics):
         peak = max(tensor.peak for tensor in metrics.tensors)
         level = max(peak if tensor.level is None else tensor.level for tensor in metrics.tensors)
         edges = {"max_abs": (peak / 2, peak), "mean_abs": (level / 2, level)} if peak else {}
         why = f"an output of zeros is off by {peak:g}, on average by {level:g}"
+    else:
+        return
     for key, (edge, most) in edges.items():
         if limits.get(key, -1.0) >= edge:
             raise _blind("tolerance", key, limits[key], why, never=limits[key] >= most)

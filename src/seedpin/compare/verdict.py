@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from seedpin.compare.metrics import ClipMetrics
-from seedpin.compare.tensors import TensorMetrics
+from seedpin.compare.metrics import Metrics
 from seedpin.compare.tolerance import Margin, Tolerance, check_limits
 from seedpin.config import DEFAULT_SEED
 from seedpin.environment.fingerprint import Change, Environment, difference, measured_in_both
@@ -149,7 +148,7 @@ def decide(
     golden: Reference | None,
     obtained: Side,
     *,
-    metrics: ClipMetrics | TensorMetrics | None = None,
+    metrics: Metrics | None = None,
     tolerance: Tolerance | None = None,
     fallback: Tolerance | None = None,
     fallback_declared: bool = False,
@@ -207,9 +206,8 @@ def decide(
         reasons = broken
     elif not reasons:
         reasons = [f"Bits differ, and no tolerance is declared for the {_called(tier)}."]
-    if isinstance(metrics, ClipMetrics) and metrics.first_differing is not None:
-        count, total = len(metrics.differing), len(metrics.ssim)
-        reasons.append(f"{count} of {total} frames differ, the first is frame {metrics.first_differing}.")
+    if metrics is not None and metrics.summary():
+        reasons.append(metrics.summary())
     if tier == SAME_ENVIRONMENT:
         return Decision(Verdict.CHANGED, tier, applicable, margins, tuple(reasons), changes, measured)
     reasons.append(_environment_sentence(golden, obtained, moved, measured))

@@ -1,44 +1,34 @@
-"""What a golden holds, held against its manifest; without torch, for tensors too."""
+"""What a golden holds, decoded by its kind and held against its manifest."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from seedpin.clip.digest import clip_digest, tensor_digest
-from seedpin.clip.suspect import Suspicion, suspicions
+from seedpin.clip.suspect import Suspicion
 from seedpin.errors import DamagedGoldenError
+from seedpin.goldens.manifest import WRITE_ANEW
 from seedpin.goldens.names import payload_name
-from seedpin.goldens.store import Golden, load_clip
+from seedpin.goldens.store import Golden, restore
+from seedpin.kinds.base import AnyKind
+from seedpin.kinds.registry import kind_named
 
-EXTENSIONS: Mapping[str, frozenset[str]] = {
-    "frames": frozenset({"webp", "zip"}),
-    "tensors": frozenset({"safetensors"}),
-    "trace": frozenset({"trace"}),
-}
-_DTYPES = {
-    "BOOL": "bool",
-    "U8": "uint8",
-    "I8": "int8",
-    "I16": "int16",
-    "U16": "uint16",
-    "I32": "int32",
-    "U32": "uint32",
-    "I64": "int64",
-    "U64": "uint64",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "F32": "float32",
-    "F64": "float64",
-    "C64": "complex64",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "F8_E8M0": "float8_e8m0fnu",
-}
+_TRACE = frozenset({"trace"})
+
+
+def load(golden: Golden) -> Any:
+    """The golden's value (a ``Clip``, named tensors, ...), verified against the digests of its manifest.
+
+    Raises:
+        DamagedGoldenError: it cannot be decoded, or is not what the manifest describes.
+        UnknownKindError, KindError: its kind is not to be had here.
+    """
+    manifest = golden.manifest
+    kind, path = _file(golden)
+    value = kind.decode(path, path.suffix.lstrip("."), manifest.facts, manifest.value_range)
+    if kind.digests(value) != manifest.frame_digests:
+        raise _other(kind, path)
+    return value
 
 
 def verify_content(golden: Golden) -> tuple[Suspicion, ...]:
@@ -47,10 +37,13 @@ def verify_content(golden: Golden) -> tuple[Suspicion, ...]:
     Raises:
         DamagedGoldenError: it holds other frames or tensors than its manifest tells, or files under names
             that seedpin does not write.
+        UnknownKindError, KindError: its kind is not to be had here.
     """
     manifest = golden.manifest
+    kind, path = _file(golden)
+    stem = golden.path.name.removesuffix(".json")
     for role, file in manifest.files.items():
-        stem, extensions = golden.path.name.removesuffix(".json"), EXTENSIONS.get(role, frozenset())
+        extensions = kind.extensions if role == kind.role else _TRACE if role == "trace" else frozenset()
         allowed = {payload_name(stem, file.digest, extension) for extension in extensions}
         if manifest.format == 1:
             allowed |= {f"{stem}.{extension}" for extension in extensions}
@@ -58,45 +51,24 @@ def verify_content(golden: Golden) -> tuple[Suspicion, ...]:
             raise DamagedGoldenError(
                 f"{golden.path} names a file {file.name!r} ({role}) that seedpin never writes"
             )
-    role = "frames" if manifest.kind == "clip" else manifest.kind
-    if role not in ("frames", "tensors") or role not in manifest.files:
-        raise DamagedGoldenError(f"{golden.path} is of kind {manifest.kind!r} and names no such file")
-    if role == "frames":
-        return suspicions(load_clip(golden))
-    return _verify_tensors(golden.file(role), manifest.frame_digests, manifest.facts)
+    extension = path.suffix.lstrip(".")
+    suspicions = kind.verify(path, extension, manifest.facts, manifest.value_range, manifest.frame_digests)
+    if suspicions is None:
+        raise _other(kind, path)
+    return suspicions
 
 
-def _verify_tensors(path: Path, digests: tuple[str, ...], facts: Mapping[str, Any]) -> tuple[Suspicion, ...]:
-    found, shapes, suspect = [], {}, []
-    for name, dtype, shape, values in _tensors(path.read_bytes(), str(path)):
-        found.append(tensor_digest(name, dtype, shape, values))
-        shapes[name] = {"shape": list(shape), "dtype": dtype}
-        if values.size > 1 and not values.any():
-            suspect.append(Suspicion("zero", f"{name} is all zeros"))
-    if tuple(found) != digests or shapes != facts:
-        raise DamagedGoldenError(f"{path} holds other tensors than its manifest tells")
-    return tuple(suspect)
-
-
-def tensors_digest(data: bytes) -> str:
-    """The digest of all tensors in the bytes of a safetensors file. Raises DamagedGoldenError."""
-    return clip_digest(tensor_digest(*entry) for entry in _tensors(data, "the file"))
-
-
-def _tensors(data: bytes, what: str) -> list[tuple[str, str, tuple[int, ...], npt.NDArray[np.uint8]]]:
-    """Name, dtype, shape and bytes of each tensor, in the order of their names."""
-    from safetensors import SafetensorError, deserialize
-
-    try:
-        entries = sorted(deserialize(data), key=lambda entry: entry[0])  # type: ignore[no-untyped-call]
-    except SafetensorError as error:
-        raise DamagedGoldenError(f"{what} cannot be decoded: {error}") from error
-    return [
-        (
-            str(name),
-            _DTYPES.get(str(entry["dtype"]), str(entry["dtype"])),
-            tuple(int(size) for size in entry["shape"]),
-            np.frombuffer(bytes(entry["data"]), np.uint8),
+def _file(golden: Golden) -> tuple[AnyKind, Path]:
+    kind = kind_named(golden.manifest.kind)
+    if kind.role not in golden.manifest.files:
+        raise DamagedGoldenError(
+            f"{golden.path} is of kind {kind.name!r} and names no file with its {kind.word}s"
         )
-        for name, entry in entries
-    ]
+    return kind, golden.file(kind.role)
+
+
+def _other(kind: AnyKind, path: Path) -> DamagedGoldenError:
+    return DamagedGoldenError(
+        f"{path} decodes to other {kind.word}s than its manifest's digests tell",
+        hint=f"{restore(path)}, or {WRITE_ANEW}",
+    )

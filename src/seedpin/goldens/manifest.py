@@ -164,6 +164,8 @@ def _check_types(manifest: Manifest) -> None:
     for name in ("test", "check", "kind", "device_class", "digest", "source"):
         if not isinstance(getattr(manifest, name), str):
             raise TypeError(f"{name} is no text")
+    if not manifest.kind.isidentifier():
+        raise ValueError(f"kind {manifest.kind!r}")
     if manifest.draws is not None and not all(isinstance(line, str) for line in manifest.draws):
         raise TypeError("a draw is no text")
     for name in ("level", "profile"):

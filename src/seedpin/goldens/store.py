@@ -11,10 +11,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from seedpin.clip.clip import Clip
-from seedpin.clip.codec import decode
-from seedpin.clip.digest import clip_digest, file_digest, frame_digests
-from seedpin.errors import DamagedGoldenError, GoldenWriteError, StaleGoldenError
+from seedpin.clip.digest import clip_digest, file_digest
+from seedpin.errors import (
+    DamagedGoldenError,
+    GoldenWriteError,
+    KindError,
+    StaleGoldenError,
+    UnknownKindError,
+)
 from seedpin.goldens.atomic import remove
 from seedpin.goldens.commit import Change, write_changes, write_completed
 from seedpin.goldens.journal import read_journal
@@ -35,6 +39,7 @@ from seedpin.goldens.names import (
     payload_name,
     split_stem,
 )
+from seedpin.kinds.registry import kind_named
 from seedpin.untrusted import check_plain, read_plain
 
 LARGEST_MANIFEST = 1 << 26
@@ -127,7 +132,7 @@ class GoldenStore:
         manifest = golden.manifest
         named = GoldenKey(manifest.test, manifest.check, manifest.device_class)
         if named != key:
-            hint = f"{_restore(golden.path)}, or {WRITE_ANEW}"
+            hint = f"{restore(golden.path)}, or {WRITE_ANEW}"
             moved = named.device_class == key.device_class and not self.manifest_path(named).exists()
             if moved:
                 follow = move_command((named.test, named.check), (key.test, key.check))
@@ -269,17 +274,23 @@ def read_golden(path: Path) -> Golden | None:
 def golden_of(raw: bytes, path: Path) -> Golden:
     """As ``read_golden``, of a manifest whose bytes were read already."""
     manifest = from_json(raw, path)
-    if clip_digest(manifest.frame_digests) != manifest.digest or (
-        manifest.kind == "clip" and manifest.facts.get("frames") != len(manifest.frame_digests)
-    ):
+    count = len(manifest.frame_digests)
+    if clip_digest(manifest.frame_digests) != manifest.digest or _told_count(manifest) not in (None, count):
         raise DamagedGoldenError(
-            f"{path} contradicts itself: its digest is not that of its {len(manifest.frame_digests)} "
-            "frame digests; it was changed",
-            hint=f"{_restore(path)}, or {WRITE_ANEW}",
+            f"{path} contradicts itself: its digest is not that of its {count} frame digests; it was changed",
+            hint=f"{restore(path)}, or {WRITE_ANEW}",
         )
     for record in manifest.files.values():
         _verify_file(path.parent / record.name, record)
     return Golden(manifest, path, f"sha256:{hashlib.sha256(raw).hexdigest()}")
+
+
+def _told_count(manifest: Manifest) -> object:
+    """How many digests there are to be; None of a kind that is not to be had here."""
+    try:
+        return kind_named(manifest.kind).count(manifest.facts)
+    except (UnknownKindError, KindError):
+        return None
 
 
 def digest_or_none(path: Path) -> str | None:
@@ -297,7 +308,7 @@ def _bytes_of(path: Path) -> bytes:
         raise
     except IsADirectoryError:
         raise DamagedGoldenError(
-            f"{path} is a folder, not a manifest", hint=f"remove it, then {_restore(path)}, or {WRITE_ANEW}"
+            f"{path} is a folder, not a manifest", hint=f"remove it, then {restore(path)}, or {WRITE_ANEW}"
         ) from None
     except OSError as error:
         raise DamagedGoldenError(
@@ -309,19 +320,19 @@ def _told(key: GoldenKey) -> str:
     return f"{key.test} ({key.check}, {key.device_class})"
 
 
-def _restore(path: Path) -> str:
+def restore(path: Path) -> str:
     return f"restore it from version control (git checkout -- '{path}')"
 
 
 def _verify_file(path: Path, record: FileRecord) -> None:
-    restore = f"{_restore(path)}, or {WRITE_ANEW}"
+    again = f"{restore(path)}, or {WRITE_ANEW}"
     try:
         size = check_plain(path)
         found = file_digest(path)
         with path.open("rb") as stream:
             head = stream.read(len(LFS_POINTER))
     except FileNotFoundError:
-        raise DamagedGoldenError(f"{path} is missing though its manifest names it", hint=restore) from None
+        raise DamagedGoldenError(f"{path} is missing though its manifest names it", hint=again) from None
     except OSError as error:
         raise DamagedGoldenError(
             f"{path} cannot be read: {error}", hint=f"check its permissions, or {WRITE_ANEW}"
@@ -330,30 +341,12 @@ def _verify_file(path: Path, record: FileRecord) -> None:
         raise DamagedGoldenError(f"{path} is a Git LFS pointer, not the frames", hint="git lfs pull")
     if size != record.bytes:
         raise DamagedGoldenError(
-            f"{path} has {size} bytes, its manifest says {record.bytes}: truncated or replaced", hint=restore
+            f"{path} has {size} bytes, its manifest says {record.bytes}: truncated or replaced", hint=again
         )
     if found != record.digest:
         raise DamagedGoldenError(
-            f"{path} does not match its digest in the manifest: it was changed", hint=restore
+            f"{path} does not match its digest in the manifest: it was changed", hint=again
         )
-
-
-def load_clip(golden: Golden) -> Clip:
-    """The golden's frames, verified against the digests of its manifest.
-
-    Raises:
-        DamagedGoldenError: they cannot be decoded, or are not the frames that the manifest describes.
-    """
-    manifest = golden.manifest
-    path = golden.file("frames")
-    clip = decode(path, path.suffix.lstrip("."), manifest.facts, value_range=manifest.value_range)
-    digests = frame_digests(clip)
-    if digests != manifest.frame_digests or clip_digest(digests) != manifest.digest:
-        raise DamagedGoldenError(
-            f"{path} decodes to other frames than its manifest's digests tell",
-            hint=f"{_restore(path)}, or {WRITE_ANEW}",
-        )
-    return clip
 
 
 def write_staged(
@@ -363,7 +356,7 @@ def write_staged(
 
     It takes the place of one that was written there before.
 
-    ``contents`` maps each role ("frames", "tensors", "trace") to an extension and the file's bytes; the
+    ``contents`` maps each role (its kind's, "trace") to an extension and the file's bytes; the
     manifest's ``files`` are filled from it.
 
     Raises:

@@ -18,6 +18,7 @@ from seedpin.errors import (
     SuspiciousClipError,
     SuspiciousClipWarning,
 )
+from seedpin.goldens.content import load
 from seedpin.goldens.store import Golden, digest_or_none
 from seedpin.plugin.circumstances import with_measurements
 from seedpin.plugin.evidence import divergence, doubt, fitting, neighbours, other_draws, renamed
@@ -50,7 +51,7 @@ class Case(Exhibit):
 
     def _without_golden(self) -> CheckResult:
         """No golden for this class: a declared fallback's, or missing."""
-        fallbacks = parse_fallbacks(self.desk.settings.fallback, kind=self.subject.kind)
+        fallbacks = parse_fallbacks(self.desk.settings.fallback, kind=self.subject.kind.name)
         chosen = choose_fallback(fallbacks, self.key.device_class)
         if chosen is not None:
             fallback = chosen[1]
@@ -126,7 +127,7 @@ class Case(Exhibit):
             return self.stage(golden, result, tolerance, force=broken is not None)
         if against is not None and golden is None and against.is_new(self.desk.request.node, self.key.check):
             return dataclasses.replace(result, written="new")
-        if self.subject.kind == "clip" and decision.verdict is not Verdict.IDENTICAL:
+        if self.subject.kind.warns and decision.verdict is not Verdict.IDENTICAL:
             for suspicion in self.subject.suspicions():
                 if suspicion.kind not in self.allow:
                     path, _, line = self.location.rpartition(":")
@@ -179,15 +180,18 @@ class Case(Exhibit):
 
     def _measure(self, golden: Golden) -> tuple[Any, tuple[str, ...]]:
         """Metrics and hints, where facts agree and bits do not."""
-        manifest = golden.manifest
-        if self.subject.digest in manifest.accepted_digests() or manifest.kind != self.subject.kind:
+        manifest, obtained, kind = golden.manifest, self.subject, self.subject.kind
+        if obtained.digest in manifest.accepted_digests() or manifest.kind != kind.name:
             return None, ()
         same_shape = {key: value for key, value in manifest.facts.items() if key != "fps"} == {
-            key: value for key, value in self.subject.facts.items() if key != "fps"
+            key: value for key, value in obtained.facts.items() if key != "fps"
         }
-        if not same_shape or (manifest.value_range != self.subject.value_range):
-            return None, self.subject.hints(golden) if self.subject.kind == "clip" else ()
-        return self.subject.compare(golden), self.subject.hints(golden)
+        comparable = same_shape and manifest.value_range == obtained.value_range
+        if not comparable and not kind.can_hint(manifest.facts, obtained.value):
+            return None, ()
+        value = load(golden)
+        hints = kind.hints(value, obtained.value)
+        return kind.compare(value, obtained.value) if comparable else None, hints
 
     def _decide(
         self, golden: Golden, metrics: Any, fallback: Tolerance | None, fallback_declared: bool
@@ -204,7 +208,10 @@ class Case(Exhibit):
                 known_bad=manifest.known_bad_digests(),
             ),
             Side(
-                facts={**self.subject.facts, **_extra_facts(self.subject.kind, self.subject.value_range)},
+                facts={
+                    **self.subject.facts,
+                    **_extra_facts(self.subject.kind.name, self.subject.value_range),
+                },
                 digest=self.subject.digest,
                 device_class=self.key.device_class,
                 environment=self.here.environment,
@@ -218,7 +225,7 @@ class Case(Exhibit):
         )
 
     def _class_tolerance(self) -> Tolerance | None:
-        table = parse_tolerances(self.desk.settings.tolerance, kind=self.subject.kind)
+        table = parse_tolerances(self.desk.settings.tolerance, kind=self.subject.kind.name)
         chosen = choose_tolerance(table, self.key.device_class)
         return None if chosen is None else chosen[1]
 
@@ -255,7 +262,7 @@ class Case(Exhibit):
         return CheckResult(
             test=self.key.test,
             check=self.key.check,
-            kind=self.desk.default if self.subject.kind == "clip" else "tensors",
+            kind=self.desk.fixture,
             verdict=decision.verdict.value,
             device_class=self.key.device_class,
             golden=path.relative_to(self.desk.store.root).as_posix(),

@@ -13,11 +13,11 @@ from seedpin.errors import TraceError
 from seedpin.goldens.move import find_moved
 from seedpin.goldens.names import move_command
 from seedpin.goldens.store import Golden
+from seedpin.kinds.base import Obtained
 from seedpin.plugin.calls import Call, draws_of, trace_of
 from seedpin.plugin.exhibit import Exhibit
 from seedpin.plugin.fresh import NOTHING_REPEATED
 from seedpin.plugin.nodes import node_of
-from seedpin.plugin.subject import Subject
 from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.model import Trace
 from seedpin.trace.nonfinite import first_nonfinite
@@ -75,7 +75,7 @@ def other_draws(exhibit: Exhibit, golden: Golden) -> str:
 
 
 def parting(
-    calls: Sequence[Call], subject: Subject | None, golden: Golden | None, *, nonfinite: bool = False
+    calls: Sequence[Call], subject: Obtained | None, golden: Golden | None, *, nonfinite: bool = False
 ) -> Divergence | None:
     """Where the trace of ``calls``, and of the frames or tensors of ``subject``, parts from the golden's.
 

@@ -17,11 +17,11 @@ from seedpin.errors import GoldenMismatch, GoldenWriteError
 from seedpin.goldens.manifest import Manifest
 from seedpin.goldens.regressions import perform
 from seedpin.goldens.store import Golden, GoldenKey, GoldenStore, StagedGolden, write_staged
+from seedpin.kinds.base import Obtained
 from seedpin.plugin.calls import Call, draws_of, trace_of
 from seedpin.plugin.circumstances import Circumstances
 from seedpin.plugin.provenance import updated
 from seedpin.plugin.state import AGAINST, ItemState, Update, Waiting
-from seedpin.plugin.subject import Subject
 from seedpin.refs.against import Against
 from seedpin.run.ledger import GOLDEN, OBTAINED, Run
 from seedpin.run.result import CheckResult
@@ -34,7 +34,7 @@ WAITS = {"probe": "off", "why": "the session ended before a fresh process could 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Desk:
-    """What the checks of one fixture of one test share. ``default`` is a check's name where none is given."""
+    """What the checks of one fixture of one test share; a check is called as its ``fixture`` unless named."""
 
     request: pytest.FixtureRequest
     settings: Config
@@ -42,7 +42,7 @@ class Desk:
     run: Run
     store: GoldenStore
     state: ItemState
-    default: str
+    fixture: str
 
     @property
     def against(self) -> Against | None:
@@ -55,7 +55,7 @@ class Exhibit:
     """A subject, which golden it belongs to, how it came about, and the calls of models behind it."""
 
     desk: Desk
-    subject: Subject
+    subject: Obtained
     key: GoldenKey
     here: Circumstances
     declared: Tolerance | None
@@ -78,11 +78,11 @@ class Exhibit:
         return Manifest(
             test=self.key.test,
             check=self.key.check,
-            kind=self.subject.kind,
+            kind=self.subject.kind.name,
             device_class=self.key.device_class,
             facts=self.subject.facts,
             digest=self.subject.digest,
-            frame_digests=self.subject.frame_digests,
+            frame_digests=self.subject.digests,
             files={},
             device=dict(here.device.details),
             environment=here.environment.as_dict(),
@@ -113,7 +113,7 @@ class Exhibit:
     def dump(self, golden: Golden | None, path: Path, born: Mapping[str, Any] = COMPARED) -> None:
         folder = self.desk.run.path / OBTAINED
         stem = path.relative_to(folder).with_suffix("").as_posix()
-        contents = {self.subject.role: self.subject.encode()}
+        contents = {self.subject.kind.role: self.subject.kind.encode(self.subject.value)}
         trace = trace_of(self.calls, self.subject.items(), self.subject.names)
         if trace is not None:
             contents["trace"] = ("trace", to_bytes(trace))

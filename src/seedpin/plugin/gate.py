@@ -1,4 +1,4 @@
-"""The objects behind ``golden_video``, ``golden_image`` and ``golden_tensors``."""
+"""The objects behind ``golden_video``, ``golden_tensors`` and all other fixtures that check."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import pytest
 
 from seedpin.compare.tolerance import Tolerance, parse_tolerance
 from seedpin.errors import DuplicateGoldenError, ToleranceError, UsageError
 from seedpin.goldens.store import GoldenKey, GoldenStore
+from seedpin.kinds.base import Obtained, obtain
+from seedpin.kinds.registry import kind_of_fixture
 from seedpin.plugin.case import Case
 from seedpin.plugin.circumstances import find_circumstances
 from seedpin.plugin.exhibit import Desk
 from seedpin.plugin.invalid import UnderWay, invalid_result
 from seedpin.plugin.nodes import node_of
 from seedpin.plugin.state import CONFIG, ITEM, RUN, UPDATE
-from seedpin.plugin.subject import ClipSubject, Subject, TensorSubject
 from seedpin.run.result import CheckResult
 
 Check = TypeVar("Check", bound=Callable[..., CheckResult])
@@ -35,7 +36,7 @@ def _leaves_a_result(check: Check) -> Check:
     """
 
     @functools.wraps(check)
-    def recorded(self: _Gate, /, *args: Any, **kwargs: Any) -> CheckResult:
+    def recorded(self: Gate, /, *args: Any, **kwargs: Any) -> CheckResult:
         __tracebackhide__ = True
         self._begin(args, kwargs, _location())
         try:
@@ -47,14 +48,13 @@ def _leaves_a_result(check: Check) -> Check:
     return cast(Check, recorded)
 
 
-class _Gate:
-    """What all three fixtures share. ``default`` is the check's name where none is given."""
+class Gate:
+    """Compares with goldens for ``golden_<fixture>``; a check without a name is called as that."""
 
-    kind: ClassVar[str] = "clip"
-
-    def __init__(self, request: pytest.FixtureRequest, default: str) -> None:
+    def __init__(self, request: pytest.FixtureRequest, fixture: str) -> None:
         config = request.config
         settings = config.stash[CONFIG]
+        self._kind = kind_of_fixture(fixture)
         self._desk = Desk(
             request=request,
             settings=settings,
@@ -62,15 +62,40 @@ class _Gate:
             run=config.stash[RUN],
             store=GoldenStore(settings.golden_path, settings.state_path),
             state=request.node.stash[ITEM],
-            default=default,
+            fixture=fixture,
         )
-        self._under_way = UnderWay(None, None, "", self.kind)
+        self._under_way = UnderWay(None, None, "", self._kind)
+
+    @_leaves_a_result
+    def check(
+        self,
+        obj: object,
+        name: str | None = None,
+        *,
+        tolerance: Mapping[str, Any] | None = None,
+        allow: Iterable[str] = (),
+        **how: Any,
+    ) -> CheckResult:
+        """Compare ``obj`` with its golden; the test fails at its end if this check did not pass.
+
+        obj, how: what the kind takes (docs/reference.md). name: names the check within its test, and its
+        golden's files. tolerance: limits on the kind's metrics, which then hold in the golden's own
+        environment too. allow: kinds of suspicious content that may become a golden.
+
+        A call that raises is a check too, of the verdict invalid: its test fails also where it catches
+        the error.
+
+        Raises ClipError's subclasses for what the kind cannot read, ToleranceError, DuplicateGoldenError, and
+        SuspiciousClipError in an update.
+        """
+        return self._check(obtain(self._kind, obj, self._desk.fixture, **how), name, tolerance, allow)
 
     def _begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], location: str) -> None:
-        given = args[0] if args else next((kwargs[key] for key in ("clip", "tensors") if key in kwargs), None)
+        keys = ("obj", self._kind.argument)
+        given = args[0] if args else next((kwargs[key] for key in keys if key in kwargs), None)
         name = args[1] if len(args) > 1 else kwargs.get("name")
-        how = {key: kwargs[key] for key in ("fps", "layout", "value_range") if key in kwargs}
-        self._under_way = UnderWay(given, name, location, self.kind, how)
+        how = {key: kwargs[key] for key in kwargs if key not in (*keys, "name", "tolerance", "allow")}
+        self._under_way = UnderWay(given, name, location, self._kind, how)
 
     def _end_invalid(self, error: Exception) -> None:
         """Records the check that is under way as invalid; its name is free for another try."""
@@ -80,7 +105,7 @@ class _Gate:
 
     def _check(
         self,
-        subject: Subject,
+        subject: Obtained,
         name: str | None,
         tolerance: Mapping[str, Any] | None,
         allow: Iterable[str],
@@ -89,7 +114,7 @@ class _Gate:
         now = self._under_way
         now.subject = subject
         name = self._named(name)
-        declared = self._declared(subject.kind, tolerance, now.location)
+        declared = self._declared(tolerance, now.location)
         now.here = find_circumstances(
             self._desk.request, self._desk.state, self._desk.settings, subject.devices
         )
@@ -106,7 +131,7 @@ class _Gate:
 
     def _named(self, name: str | None) -> str:
         if name is None:
-            return self._desk.default
+            return self._desk.fixture
         try:
             if name.encode():
                 return name
@@ -125,10 +150,11 @@ class _Gate:
             )
         self._desk.state.claimed.add(key.stem)
 
-    def _declared(self, kind: str, tolerance: Mapping[str, Any] | None, location: str) -> Tolerance | None:
+    def _declared(self, tolerance: Mapping[str, Any] | None, location: str) -> Tolerance | None:
         """The tolerance that the call, or else the test's marker, declares; none on one machine."""
         if self._desk.against is not None:
             return None
+        kind = self._kind.name
         if tolerance is not None:
             return parse_tolerance(tolerance, f"check() at {location}", kind=kind, same_environment=True)
         marker = self._desk.request.node.get_closest_marker("golden")
@@ -142,11 +168,11 @@ class _Gate:
         return parse_tolerance(marker.kwargs, "@pytest.mark.golden", kind=kind, same_environment=True)
 
 
-class ClipGate(_Gate):
+class ClipGate(Gate):
     """Compares clips (``golden_video``) or single images (``golden_image``) with their goldens."""
 
     @_leaves_a_result
-    def check(
+    def check(  # type: ignore[override]  # named as users name it
         self,
         clip: object,
         name: str | None = None,
@@ -170,23 +196,15 @@ class ClipGate(_Gate):
         Raises ClipError's subclasses for what is no clip, ToleranceError, DuplicateGoldenError, and
         SuspiciousClipError in an update.
         """
-        subject = ClipSubject(
-            clip,
-            single_image=self._desk.default == "image",
-            fps=fps,
-            layout=layout,
-            value_range=value_range,
-        )
-        return self._check(subject, name, tolerance, allow)
+        how = {"fps": fps, "layout": layout, "value_range": value_range}
+        return self._check(obtain(self._kind, clip, self._desk.fixture, **how), name, tolerance, allow)
 
 
-class TensorGate(_Gate):
+class TensorGate(Gate):
     """Compares latents or other tensors with their golden."""
 
-    kind = "tensors"
-
     @_leaves_a_result
-    def check(
+    def check(  # type: ignore[override]  # named as users name it
         self,
         tensors: object,
         name: str | None = None,
@@ -201,7 +219,7 @@ class TensorGate(_Gate):
         Raises UnsupportedClipError, EmptyClipError, NonFiniteClipError, ToleranceError and
         DuplicateGoldenError; SuspiciousClipError in an update.
         """
-        return self._check(TensorSubject(tensors), name, tolerance, allow)
+        return self._check(obtain(self._kind, tensors), name, tolerance, allow)
 
 
 def _location() -> str:

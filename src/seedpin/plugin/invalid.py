@@ -8,20 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from seedpin.clip.adapt import as_clip
 from seedpin.compare.fallback import choose_fallback, parse_fallbacks
-from seedpin.compare.tensors import tensor_facts
 from seedpin.compare.verdict import Verdict, facts_differences
 from seedpin.errors import NonFiniteClipError, SeedpinError
 from seedpin.goldens.store import Golden, GoldenKey, digest_or_none
+from seedpin.kinds.base import AnyKind, Obtained, devices_of
 from seedpin.plugin.calls import Call
 from seedpin.plugin.circumstances import Circumstances, find_circumstances
 from seedpin.plugin.evidence import parting
 from seedpin.plugin.exhibit import Desk
 from seedpin.plugin.nodes import node_of
-from seedpin.plugin.subject import Subject, devices_of
 from seedpin.report.terminal import format_failure
 from seedpin.run.result import CheckResult
 
@@ -36,9 +32,9 @@ class UnderWay:
     given: object
     name: object
     location: str
-    kind: str
+    kind: AnyKind
     how: Mapping[str, Any] = field(default_factory=dict)
-    subject: Subject | None = None
+    subject: Obtained | None = None
     here: Circumstances | None = None
     key: GoldenKey | None = None
     calls: tuple[Call, ...] | None = None
@@ -65,7 +61,7 @@ def invalid_result(desk: Desk, under_way: UnderWay, error: Exception) -> CheckRe
     configured = desk.settings.device_class
     device_class = here.device.name if here is not None else "unknown" if configured == "auto" else configured
     key = under_way.key or GoldenKey(node_of(desk.request.node), _name(under_way.name, desk), device_class)
-    golden = _golden(desk, key, under_way.kind, notes)
+    golden = _golden(desk, key, under_way.kind.name, notes)
     facts, described = _facts(under_way, error)
     reasons = [_words(error)]
     if golden is not None and facts:
@@ -80,7 +76,7 @@ def invalid_result(desk: Desk, under_way: UnderWay, error: Exception) -> CheckRe
     result = CheckResult(
         test=key.test,
         check=key.check,
-        kind=desk.default if under_way.kind == "clip" else "tensors",
+        kind=desk.fixture,
         verdict=Verdict.INVALID.value,
         device_class=key.device_class,
         golden=(own if golden is None else golden.path).relative_to(desk.store.root).as_posix(),
@@ -128,7 +124,7 @@ def _name(name: object, desk: Desk) -> str:
             return name
     except UnicodeEncodeError:
         pass
-    return desk.default
+    return desk.fixture
 
 
 def _golden(desk: Desk, key: GoldenKey, kind: str, notes: list[str]) -> Golden | None:
@@ -151,27 +147,9 @@ def _facts(under_way: UnderWay, error: Exception) -> tuple[dict[str, Any], str]:
         return dict(under_way.subject.facts), ""
     described = describe(under_way.given)
     try:
-        if under_way.kind == "tensors":
-            entries = under_way.given if isinstance(under_way.given, Mapping) else {"tensor": under_way.given}
-            return dict(tensor_facts({str(name): value for name, value in entries.items()})), described
-        if isinstance(error, NonFiniteClipError):
-            # The shape does not depend on the values, so zeros in their place have the same facts.
-            return dict(as_clip(_blank(under_way.given), **under_way.how).facts()), described
+        return dict(under_way.kind.guess_facts(under_way.given, error, **under_way.how)), described
     except Exception:
         return {}, described  # no facts are known: described is what is left
-    return {}, described
-
-
-def _blank(given: Any) -> Any:
-    """``given`` with zeros for values."""
-    for attribute in ("frames", "images", "videos"):
-        if hasattr(given, attribute):
-            return _blank(getattr(given, attribute))
-    if isinstance(given, (list, tuple)):
-        return [_blank(item) for item in given]
-    if hasattr(given, "detach"):
-        return given.detach().new_zeros(given.shape, device="cpu")
-    return np.zeros_like(np.asarray(given)) if hasattr(given, "__array__") else given
 
 
 def describe(given: object) -> str:

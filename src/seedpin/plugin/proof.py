@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seedpin.compare.metrics import compare_clips
-from seedpin.compare.tensors import compare_tensors
 from seedpin.compare.tolerance import check_limits, parse_tolerance
 from seedpin.errors import GoldenError, GoldenWriteError, SeedpinError, TraceError
+from seedpin.goldens.content import load
 from seedpin.goldens.manifest import from_json, to_json
-from seedpin.goldens.store import Golden, GoldenKey, StagedGolden, load_clip, read_golden
+from seedpin.goldens.store import Golden, GoldenKey, StagedGolden, read_golden
+from seedpin.kinds.registry import kind_named
 from seedpin.plugin.exhibit import WAITS
 from seedpin.plugin.fresh import FRESH_SUSPECTS, Fresh
 from seedpin.plugin.state import Waiting
@@ -135,11 +135,7 @@ def _margins(staged: Golden, other: Golden, limits: Mapping[str, Any]) -> Sequen
     if staged.manifest.facts != other.manifest.facts or other.manifest.kind != kind:
         return ()
     tolerance = parse_tolerance(limits, "the declared tolerance", kind=kind, same_environment=True)
-    if kind == "clip":
-        return check_limits(tolerance, compare_clips(load_clip(staged), load_clip(other)))
-    from seedpin.plugin.subject import load_tensors
-
-    return check_limits(tolerance, compare_tensors(load_tensors(staged), load_tensors(other)))
+    return check_limits(tolerance, kind_named(kind).compare(load(staged), load(other)))
 
 
 def _refused(staged: Golden, other: Golden | None, noticed: tuple[str, ...]) -> Proof:
@@ -157,13 +153,14 @@ def _frames(staged: Golden, other: Golden | None) -> str:
     if other is None:
         return ""
     one, two = staged.manifest.frame_digests, other.manifest.frame_digests
-    word = "frame" if staged.manifest.kind == "clip" else "tensor"
+    kind = kind_named(staged.manifest.kind)
+    word = kind.word
     if len(one) != len(two):
         return f": {len(one)} {word}(s) here, {len(two)} there"
     differing = [index for index, (a, b) in enumerate(zip(one, two, strict=True)) if a != b]
     if not differing:
         return ""
-    first = f", the first is {word} {differing[0]}" if word == "frame" else ""
+    first = f", the first is {word} {differing[0]}" if kind.ordered else ""
     return f": {len(differing)} of {len(one)} {word}(s) differ{first}"
 
 

@@ -117,6 +117,10 @@ def _record(
 
 def _kind(manifest: Manifest | None) -> str:
     """The fixture that the check probably had."""
-    if manifest is None or manifest.kind == "clip":
-        return "image" if manifest is not None and manifest.facts.get("frames") == 1 else "video"
-    return manifest.kind
+    from seedpin.errors import SeedpinError
+    from seedpin.kinds.registry import kind_named
+
+    try:
+        return "video" if manifest is None else kind_named(manifest.kind).fixture_of(manifest.facts)
+    except SeedpinError:
+        return "video" if manifest is None else manifest.kind

@@ -1,16 +1,18 @@
-"""Contact sheets: golden, obtained and difference of the worst frame of a check, side by side, as a PNG."""
+"""Contact sheets: golden, obtained and their difference of each check, side by side, as a PNG."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from PIL import Image, ImageDraw
 
-from seedpin.clip.clip import Clip
 from seedpin.errors import SeedpinError
-from seedpin.goldens.store import load_clip, read_golden
+from seedpin.goldens.content import load
+from seedpin.goldens.store import read_golden
+from seedpin.kinds.base import AnyKind
+from seedpin.kinds.registry import kind_of_fixture
 from seedpin.run.ledger import Run
 from seedpin.run.result import CheckResult
 
@@ -21,10 +23,7 @@ _INK, _PAPER = (60, 60, 60), (255, 255, 255)
 
 
 def contact_sheet(run: Run, results: Sequence[CheckResult]) -> Image.Image | None:
-    """One row per check with frames on both sides; None where there is none.
-
-    The difference is stretched so that the largest one of the frame is white.
-    """
+    """One row per check whose kind has pictures and that kept what it obtained; None where there is none."""
     rows = [row for result in results if (row := _row(run, result)) is not None]
     if not rows:
         return None
@@ -38,22 +37,25 @@ def contact_sheet(run: Run, results: Sequence[CheckResult]) -> Image.Image | Non
 
 
 def _row(run: Run, result: CheckResult) -> Image.Image | None:
-    if result.kind == "tensors" or result.obtained is None:
+    if result.obtained is None:
         return None
-    obtained = _clip(run.path / result.obtained)
-    golden = _clip(run.path / result.golden_copy) if result.golden_copy else None
+    try:
+        kind = kind_of_fixture(result.kind)
+    except SeedpinError:
+        return None
+    obtained = _value(kind, run.path / result.obtained)
+    golden = _value(kind, run.path / result.golden_copy) if result.golden_copy else None
     if obtained is None:
         return None
-    index = worst_frame(result)
-    pictures = [("obtained", _picture(obtained, index))]
-    if golden is not None:
-        pictures.insert(0, ("golden", _picture(golden, index)))
-        if golden.frames.shape == obtained.frames.shape:
-            pictures.append(("difference, stretched", _difference(golden, obtained, index)))
+    part, shown = kind.pictures(golden, obtained, result.metrics)
+    if not shown:
+        return None
+    pictures = [(one.label, _scaled(Image.fromarray(one.pixels))) for one in shown]
     height = max(picture.height for _, picture in pictures)
     row = Image.new("RGB", (3 * (_WIDTH + _GAP) + _GAP, height + 2 * _LINE + 3 * _GAP), _PAPER)
     draw = ImageDraw.Draw(row)
-    draw.text((_GAP, _GAP), f"{result.verdict.replace('-', ' ')}: {result.id}, frame {index}", fill=_INK)
+    title = f"{result.verdict.replace('-', ' ')}: {result.id}{f', {part}' if part else ''}"
+    draw.text((_GAP, _GAP), title, fill=_INK)
     for column, (label, picture) in enumerate(pictures):
         left = _GAP + column * (_WIDTH + _GAP)
         draw.text((left, _GAP + _LINE), label, fill=_INK)
@@ -61,37 +63,16 @@ def _row(run: Run, result: CheckResult) -> Image.Image | None:
     return row
 
 
-def worst_frame(result: CheckResult) -> int:
-    """Index of the frame with the least PSNR; 0 where nothing was measured."""
-    worst = (result.metrics or {}).get("worst", {}).get("psnr", {})
-    return int(worst.get("frame", 0) or 0)
-
-
-def _clip(path: Path) -> Clip | None:
+def _value(kind: AnyKind, path: Path) -> Any:
     try:
         golden = read_golden(path)
-        return None if golden is None else load_clip(golden)
+        return None if golden is None or golden.manifest.kind != kind.name else load(golden)
     except SeedpinError:
         return None
 
 
-def _picture(clip: Clip, index: int) -> Image.Image:
-    frame = clip.frame(min(index, clip.num_frames - 1)).astype(np.float64)
-    low, high = clip.value_range
-    return _scaled((frame - low) / (high - low))
-
-
-def _difference(golden: Clip, obtained: Clip, index: int) -> Image.Image:
-    gap = np.abs(obtained.frame(index).astype(np.float64) - golden.frame(index).astype(np.float64))
-    most = gap.max()
-    return _scaled(gap.max(axis=2, keepdims=True) / most if most else gap[..., :1])
-
-
-def _scaled(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Image.Image:
-    """Values in [0, 1] of shape (H, W, C) as an RGB picture of a fixed width."""
-    pixels = (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
-    rgb = pixels[..., :3] if pixels.shape[2] >= 3 else np.repeat(pixels[..., :1], 3, axis=2)
-    picture = Image.fromarray(np.ascontiguousarray(rgb))
+def _scaled(picture: Image.Image) -> Image.Image:
+    """At a fixed width."""
     height = max(1, round(picture.height * _WIDTH / picture.width))
     how = Image.Resampling.NEAREST if picture.width < _WIDTH else Image.Resampling.BOX
     return picture.resize((_WIDTH, height), how)

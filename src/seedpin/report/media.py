@@ -21,7 +21,9 @@ from seedpin.clip.archive import unpack
 from seedpin.clip.clip import Clip
 from seedpin.clip.webp import LARGEST_SIDE, check_header, encode_webp
 from seedpin.errors import DamagedGoldenError, SeedpinError
-from seedpin.goldens.store import Golden, load_clip, read_golden
+from seedpin.goldens.content import load
+from seedpin.goldens.store import Golden, read_golden
+from seedpin.kinds.registry import kind_of_fixture
 from seedpin.run.result import CheckResult
 
 _LARGEST_MEMBER = 1 << 28
@@ -60,7 +62,7 @@ def write_media(
 
     A golden that is not in the run is taken from ``golden_root``, if it is still the one of the run.
     """
-    if result.kind == "tensors" or result.verdict == "identical":
+    if result.verdict == "identical" or not _is_of_frames(result):
         return None
     notes: list[str] = []
     golden = _read(run, result.golden_copy, "golden", notes)
@@ -94,6 +96,13 @@ def write_media(
         top=high - low,
         notes=tuple(notes),
     )
+
+
+def _is_of_frames(result: CheckResult) -> bool:
+    try:
+        return kind_of_fixture(result.kind).role == "frames"
+    except SeedpinError:  # of a package that is not installed here
+        return False
 
 
 def _read(run: Path, manifest: str | None, what: str, notes: list[str]) -> Golden | None:
@@ -173,7 +182,7 @@ def _write_previews(
     clips: list[Clip | None] = []
     for side in (golden, obtained):
         try:
-            clips.append(None if side is None else load_clip(side))
+            clips.append(None if side is None else load(side))
         except SeedpinError as error:
             notes.append(f"Not shown: {error.what}")
             clips.append(None)

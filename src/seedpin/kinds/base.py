@@ -1,0 +1,211 @@
+"""What a kind of golden is: from what a test hands in to digests, files, metrics and words.
+
+A kind is one object in one file. It turns what a test hands in into its *value* (a ``Clip``, named tensors,
+a waveform, a text) and answers all questions about such values; everything else in seedpin asks it, and
+never which kind it is. A new one derives from :class:`Kind`, which has answers for what is optional, and is
+named by an entry point of the group ``seedpin.kinds`` (see `registry`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from seedpin.clip.digest import clip_digest
+from seedpin.clip.suspect import Suspicion
+from seedpin.compare.metrics import Metrics
+
+V = TypeVar("V")
+Facts = Mapping[str, Any]
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A picture for people: ``pixels`` are uint8 of shape (H, W, 3)."""
+
+    label: str
+    pixels: npt.NDArray[np.uint8]
+
+
+@runtime_checkable
+class Kind(Protocol[V]):
+    """One kind of golden, whose values are ``V``.
+
+    ``name``        what manifests hold; the entry point's name where one brings it
+    ``role``        names the golden's file in its manifest
+    ``extensions``  of that file, without dot
+    ``opens``       suffixes of files (``.safetensors``) that ``open`` reads
+    ``fixtures``    the fixtures are called ``golden_<name>``, one for each of these
+    ``argument``    how ``check`` calls what it is given
+    ``word``        what one digest is for: "frame", "tensor", ...
+    ``ordered``     whether the first item that differs means anything
+    ``warns``       whether suspicious content is worth a warning where it does not become a golden
+    """
+
+    name: str
+    role: str
+    extensions: frozenset[str]
+    opens: frozenset[str] = frozenset()
+    fixtures: tuple[str, ...]
+    argument: str
+    word: str
+    ordered: bool = True
+    warns: bool = False
+
+    # -- from what a test hands in to digests ------------------------------------------------------------
+
+    def adapt(self, obj: object, fixture: str = "", **how: Any) -> V:
+        """The value in ``obj``; ``how`` are further arguments of ``check``. Raises ClipError's subclasses."""
+
+    def open(self, path: Path) -> V:
+        """The value in a file that is no golden's, for ``seedpin compare``."""
+        return self.adapt(path)
+
+    def facts(self, value: V) -> Facts:
+        """What two values must share before they can be compared; JSON-able."""
+
+    def items(self, value: V) -> Sequence[Any]:
+        """The arrays or tensors that make up the value, one for each digest, for fingerprints in traces."""
+
+    def names(self, value: V) -> tuple[str, ...]:
+        """Names of ``items``; none where they are counted."""
+        return ()
+
+    def digests(self, value: V) -> tuple[str, ...]:
+        """``sha256:...`` of each item's values: never of an encoded file, which another library moves."""
+
+    def value_range(self, value: V) -> Range | None:
+        """The range that the values are said to have, where they are said to have one."""
+        return None
+
+    def source(self, value: V) -> str:
+        """What the value was read from, in words."""
+        return ""
+
+    def guess_facts(self, obj: object, error: Exception, **how: Any) -> Facts:
+        """Facts of what ``adapt`` refused with ``error``, as far as they are known. May raise anything."""
+        return {}
+
+    def fixture_of(self, facts: Facts) -> str:
+        """The fixture that a golden of these facts probably came from."""
+        return self.fixtures[0]
+
+    # -- files -------------------------------------------------------------------------------------------
+
+    def encode(self, value: V) -> tuple[str, bytes]:
+        """Extension and bytes of the golden's file, lossless; the same value gives the same bytes."""
+
+    def decode(
+        self, source: str | PathLike[str] | bytes, extension: str, facts: Facts, value_range: Range | None
+    ) -> V:
+        """The value in a file, which must be what ``facts`` say: they bound all that is read and allocated.
+
+        Files come from anywhere. Raises DamagedGoldenError for whatever cannot be such a value.
+        """
+
+    def count(self, facts: Facts) -> object:
+        """How many digests a golden of these facts has."""
+
+    def verify(
+        self,
+        source: str | PathLike[str],
+        extension: str,
+        facts: Facts,
+        value_range: Range | None,
+        digests: tuple[str, ...],
+    ) -> tuple[Suspicion, ...] | None:
+        """What is suspicious in a golden's file; None where it holds another value. Raises as ``decode``."""
+        value = self.decode(source, extension, facts, value_range)
+        return self.suspicions(value) if self.digests(value) == digests else None
+
+    # -- two values --------------------------------------------------------------------------------------
+
+    def compare(self, golden: V, obtained: V) -> Metrics:
+        """How far two values of the same facts are apart."""
+
+    def can_hint(self, facts: Facts, obtained: V) -> bool:
+        """Whether ``hints`` against a golden of these facts are worth its decoding, whatever the facts."""
+        return False
+
+    def hints(self, golden: V, obtained: V) -> tuple[str, ...]:
+        """What the difference looks like, where that is certain. Facts may differ."""
+        return ()
+
+    def suspicions(self, value: V) -> tuple[Suspicion, ...]:
+        """Why this should not become a golden."""
+        return ()
+
+    # -- for people --------------------------------------------------------------------------------------
+
+    def pictures(
+        self, golden: V | None, obtained: V, metrics: Mapping[str, Any] | None
+    ) -> tuple[str, Sequence[Picture]]:
+        """Pictures side by side for a contact sheet, and which part of the value they show, in a word."""
+        return "", ()
+
+
+AnyKind = Kind[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Obtained:
+    """What a test handed in, adapted, with all that a check asks first; digests are of values, not files."""
+
+    kind: AnyKind
+    value: Any
+    facts: Facts
+    digest: str
+    digests: tuple[str, ...]
+    value_range: Range | None
+    source: str
+    devices: frozenset[str]
+
+    def items(self) -> Sequence[Any]:
+        return self.kind.items(self.value)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.kind.names(self.value)
+
+    def suspicions(self) -> tuple[Suspicion, ...]:
+        return self.kind.suspicions(self.value)
+
+
+def obtain(kind: AnyKind, obj: object, fixture: str = "", **how: Any) -> Obtained:
+    """``obj`` as ``kind`` reads it. Raises what ``Kind.adapt`` raises."""
+    return obtain_value(kind, kind.adapt(obj, fixture, **how), devices_of(obj))
+
+
+def obtain_value(kind: AnyKind, value: Any, devices: frozenset[str] = frozenset()) -> Obtained:
+    """A value of ``kind`` with its facts and digests."""
+    digests = kind.digests(value)
+    return Obtained(
+        kind=kind,
+        value=value,
+        facts=kind.facts(value),
+        digest=clip_digest(digests),
+        digests=digests,
+        value_range=kind.value_range(value),
+        source=kind.source(value),
+        devices=devices,
+    )
+
+
+def devices_of(obj: Any) -> frozenset[str]:
+    """Accelerators that an object itself, or its direct items, lie on."""
+    items: Iterable[Any]
+    items = obj.values() if isinstance(obj, Mapping) else obj if isinstance(obj, (list, tuple)) else [obj]
+    devices = set()
+    for item in items:
+        device = getattr(item, "device", None)
+        name = getattr(device, "type", "cpu")
+        if isinstance(name, str) and name not in ("cpu", "meta"):
+            devices.add(str(device))
+    return frozenset(devices)
