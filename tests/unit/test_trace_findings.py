@@ -3,66 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from seedpin.errors import TraceError
-from seedpin.trace.divergence import Divergence, first_divergence
-from seedpin.trace.model import Argument, Fingerprint, Kind, ModuleInfo, Record, Trace, Value
+from seedpin.trace.divergence import first_divergence
+from seedpin.trace.model import Fingerprint, ModuleInfo, Record, Trace, Value
 from seedpin.trace.reduce import at_level
-
-LATENTS = (1, 4, 8, 8)
-
-
-def bits(content: str, shape: tuple[int, ...] = LATENTS, dtype: str = "float32") -> Fingerprint:
-    """A fingerprint that is the same for the same content."""
-    return Fingerprint(sha256(f"{content} {dtype} {shape}".encode()).hexdigest()[:32], dtype, shape)
-
-
-def call(
-    kind: Kind, name: str, inputs: dict[str, Any] | None = None, output: Any = None, **more: Any
-) -> Record:
-    slots: tuple[Argument, ...] = tuple((inputs or {}).items())
-    return Record(
-        kind,
-        name,
-        more.pop("call", 0),
-        more.pop("depth", 0),
-        inputs=slots,
-        outputs=(("", output if output is not None else bits(name)),),
-        **more,
-    )
-
-
-def draw(
-    output: Fingerprint,
-    *,
-    name: str = "torch.randn",
-    generator: str = "global cpu",
-    state: str = "s0",
-    function: str = "prepare_latents",
-    **inputs: Any,
-) -> Record:
-    extra = {"generator": generator, "in": f"{function} < __call__", "device": "cpu"}
-    seen = {"generator": Value(state), **inputs}
-    return call("draw", name, seen, output, extra=extra, site="pipeline.py:355")
-
-
-CLIP = call("clip", "clip", output=bits("frames"))
-CHANGED = replace(CLIP, outputs=(("", bits("other frames")),))
-
-
-def trace(*records: Record, **more: Any) -> Trace:
-    return Trace(more.pop("level", "stages"), records, **more)
-
-
-def parted(golden: Trace, here: Trace) -> Divergence:
-    found = first_divergence(golden, here)
-    assert found is not None
-    return found
-
+from support.records import CHANGED, CLIP, LATENTS, bits, call, draw, parted, trace
 
 # -- intervals -------------------------------------------------------------------------------------------
 
@@ -360,7 +309,8 @@ def test_draws_that_have_nothing_in_common_stay_lost_and_new() -> None:
     """A draw of another function and kind is no changed version of the one that is gone."""
     other = draw(bits("m", (3,)), name="torch.randperm", function="shuffle")
     found = parted(trace(draw(bits("n")), CLIP), trace(other, CHANGED))
-    assert "random draw 0 is lost" in found.sentence or "is new" in found.sentence
+    assert (found.kind, found.place) == ("draw", "draw in prepare_latents")
+    assert found.sentence.startswith("random draw 0 is lost: torch.randn (1, 4, 8, 8) float32")
 
 
 def test_a_draw_is_blamed_on_its_input() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -129,16 +128,34 @@ def test_weights_do_not_depend_on_the_order_of_registration() -> None:
     assert weights_agree(one.records[0], other.records[0]) is True
 
 
-def test_a_renamed_weight_is_no_agreement() -> None:
+class Scales(nn.Module):
+    """Has one parameter, under a name of the caller's."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.register_parameter(name, nn.Parameter(torch.ones(4)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * next(self.parameters())
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_renamed_weight_is_no_agreement(level: Level) -> None:
     """The names are part of what is hashed: the same tensors under other names are other weights."""
-    net = nn.Linear(4, 4, bias=False)
+    seen = {}
+    for key, name in (("one", "weight"), ("same", "weight"), ("other", "scale")):
+        net = Scales(name)
+        with record(net, level=level) as recorder, torch.no_grad():
+            net(torch.ones(1, 4))
+        seen[key] = recorder.trace().records[0]
+    assert weights_agree(seen["one"], seen["same"]) is True
+    assert weights_agree(seen["one"], seen["other"]) is False
 
-    def rename() -> None:
-        weight: Any = net.weight
-        net.register_parameter("scale", weight)
-        net.weight = nn.Parameter(weight.detach().clone())
 
-    _, (first, second) = calls(net, rename)
+def test_a_parameter_that_came_during_the_run_is_named() -> None:
+    """A call that first saw a parameter more has other weights than the one before, and tells its name."""
+    net = nn.Linear(4, 4)
+    _, (first, second) = calls(net, lambda: net.register_parameter("scale", nn.Parameter(torch.ones(4))))
     assert weights_agree(first, second) is False
     assert [name for name, _ in second.rewritten] == ["Linear.scale"]
 

@@ -8,6 +8,7 @@ and whose output does not, or the code between two records if an input differs f
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 
 from seedpin.trace.align import align, tree
 from seedpin.trace.differing import differing
@@ -48,7 +49,8 @@ def _first(golden: Trace, here: Trace) -> Divergence | None:
             if found is not None and found.kind == "argument" and _values_only(event) and _inside(run, event):
                 soft.append((event, found))
             elif found is not None:
-                return _blame(soft, event, found)
+                blamed = _blame(soft, event, found)
+                return (_changed_places(run, event) if blamed is found else None) or blamed
             elif (moved := other_generator(run, event)) is not None:
                 soft.append((event, moved))
         else:
@@ -82,6 +84,13 @@ def _blame(soft: list[tuple[Event, Divergence]], event: Event, found: Divergence
                 return candidate
             if found.kind == "draw" and _same_generator(event):
                 return candidate  # It is why the draw started from another state.
+    if found.kind in ("clip", "mark"):
+        # A call that is lost or new in the very gap before them: there it is not so that all agrees.
+        for earlier, candidate in soft:
+            record = earlier.golden or earlier.here
+            beside = earlier.parent is event.parent and earlier.before is event.before
+            if candidate.kind == "records" and beside and record is not None and record.kind != "mark":
+                return candidate
     if found.kind in ("glue", "argument", "clip") or event.phase == "out":
         for earlier, candidate in reversed(soft):
             around = earlier.golden
@@ -99,6 +108,23 @@ def _blame(soft: list[tuple[Event, Divergence]], event: Event, found: Divergence
             ):
                 return candidate
     return found
+
+
+def _changed_places(run: Run, event: Event) -> Divergence | None:
+    """Of a draw that another of its generator stood before, and comes after now: hence its other state."""
+    golden = event.golden
+    if golden is None or golden.kind != "draw":
+        return None
+    stream = golden.extra.get("generator")
+    earlier = [
+        record
+        for record in takewhile(lambda record: record is not golden, run.golden.records)
+        if record.kind == "draw" and record.extra.get("generator") == stream
+    ]
+    for other in run.events:
+        if other.phase == "moved" and any(record is other.golden for record in earlier):
+            return one_sided(run, other)
+    return None
 
 
 def _same_generator(event: Event) -> bool:
