@@ -79,6 +79,10 @@ def torch_settings(kind: str) -> Found:
     """Switches of torch that can move bits on a device of ``kind``."""
     import torch
 
+    from seedpin import backends
+
+    chooses, strategy = backends.read_opt_einsum()
+    priority = backends.read_sdp_priority() if backends.HAS_SDP_PRIORITY else ("unknown",)
     deterministic = "off"
     if torch.are_deterministic_algorithms_enabled():
         deterministic = "warn" if torch.is_deterministic_algorithms_warn_only_enabled() else "error"
@@ -86,15 +90,14 @@ def torch_settings(kind: str) -> Found:
         "cpu_capability": (torch.backends.cpu.get_cpu_capability(), True),
         "default_dtype": (str(torch.get_default_dtype()).removeprefix("torch."), True),
         "deterministic": (deterministic, True),
-        # torch can set it and not tell it; it holds for the thread, and so for Python's numbers as well.
-        "flush_denormal": ("on" if sys.float_info.min / 4 == 0 else "off", kind == "cpu"),
+        "flush_denormal": ("on" if backends.flushes_denormals() else "off", kind == "cpu"),
         "interop_threads": (str(torch.get_num_interop_threads()), False),
         # Noise and schedules are computed in NumPy for models on any device.
         "numpy_blas_threads": (str(blas.read_threads()), True),
         "mha_fastpath": (_call(getattr(torch.backends, "mha", None), "get_fastpath_enabled"), True),
-        "opt_einsum": (_opt_einsum(), True),
+        "opt_einsum": (str(strategy) if chooses else "left to right", True),
         "sdpa": (_sdpa(kind), True),
-        "sdpa_priority": (_sdpa_priority(), True),
+        "sdpa_priority": (" ".join(priority), True),
         "threads": (str(torch.get_num_threads()), kind == "cpu"),
     }
     if kind == "cpu":
@@ -130,26 +133,6 @@ def _sdpa(kind: str) -> str:
     names = ("flash", "math") if kind == "cpu" else ("cudnn", "flash", "math", "mem_efficient")
     readers = {name: getattr(torch.backends.cuda, f"{name}_sdp_enabled", None) for name in names}
     return " ".join(name for name, read in readers.items() if read is not None and read()) or "none"
-
-
-def _sdpa_priority() -> str:
-    """The order in which torch tries the attention back ends (torch 2.7 and later)."""
-    import torch
-
-    read = getattr(torch._C, "_get_sdp_priority_order", None)
-    if read is None:
-        return "unknown"
-    members: Mapping[str, Any] = torch._C._SDPBackend.__members__
-    names = {int(value): name.lower() for name, value in members.items()}
-    return " ".join(names.get(int(one), str(one)).removesuffix("_attention") for one in read())
-
-
-def _opt_einsum() -> str:
-    """How torch.einsum orders its products: by which strategy, or from left to right."""
-    import torch
-
-    module = getattr(torch.backends, "opt_einsum", None)
-    return _read(module, "strategy") if _read(module, "enabled") == "True" else "left to right"
 
 
 def _tunableop() -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +10,11 @@ import torch
 from torch import overrides
 from torch.utils import _device
 
+from seedpin.backends import OPT_EINSUM
+
 _OVERRIDES: Any = overrides
 _DEVICE: Any = _device
 _TORCH: Any = torch
-# Older torch loads it at the first einsum. A module that is replaced in sys.modules while it loads.
-OPT_EINSUM: Any = importlib.import_module("torch.backends.opt_einsum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +94,6 @@ def write_autocast(value: tuple[Any, ...]) -> None:
     torch.clear_autocast_cache()  # what was cast under the settings that end now
 
 
-def flushes_denormals() -> bool:
-    """Whether this thread's arithmetic gives 0 for numbers too small for full precision.
-
-    torch cannot be asked; Python's own multiplication can.
-    """
-    half = 0.5
-    return sys.float_info.min * half == 0.0
-
-
 def read_anomaly() -> tuple[bool, bool]:
     return torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
 
@@ -120,10 +109,6 @@ def read_errstate() -> tuple[Any, Any]:
 def write_errstate(value: tuple[Any, Any]) -> None:
     np.seterr(**value[0])
     np.seterrcall(value[1])
-
-
-def read_opt_einsum() -> tuple[bool, Any]:
-    return OPT_EINSUM.enabled, OPT_EINSUM.strategy
 
 
 def write_opt_einsum(value: tuple[bool, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from seedpin import backends
 from seedpin.pinning import ambient
 from seedpin.pinning.switch import INDUCTOR, Switch, attribute, keep, late, row, to
 
@@ -109,10 +110,10 @@ KEPT: tuple[Switch, ...] = (
     row(
         "opt_einsum",
         "the strategy decides in which order torch.einsum multiplies",
-        ambient.read_opt_einsum,
+        backends.read_opt_einsum,
         ambient.write_opt_einsum,
         keep,
-        available=bool(ambient.OPT_EINSUM.is_available()),
+        available=bool(backends.OPT_EINSUM.is_available()),
     ),
     row(
         "tunableop.enabled",
@@ -158,7 +159,7 @@ KEPT: tuple[Switch, ...] = (
     _of_thread(
         "flush_denormal",
         "whether numbers too small for full precision become 0",
-        ambient.flushes_denormals,
+        backends.flushes_denormals,
         torch.set_flush_denormal,
     ),
     row(
