@@ -72,8 +72,9 @@ def command(
     parts = _by_run(project, inventory, unchecked, unseen, tests, classes)
     count, kept = 0, [one for _, part in parts for one in part.kept]
     size = 0
+    only_unchecked = unchecked or (bool(tests) and not unseen)
     for told, part in parts:
-        done, part_size, spared = _prune(project, told, part, delete, unchecked or bool(tests))
+        done, part_size, spared = _prune(project, told, part, delete, only_unchecked, unseen)
         count, size, kept = count + done, size + part_size, kept + spared
     apart = [one for _, part in parts for one in part.unseen]
     for word, some in (("kept", kept), ("unseen", apart)):
@@ -142,7 +143,7 @@ def _classes(run: Run) -> set[str]:
 
 
 def _prune(
-    project: Project, told: Told, part: Unused, delete: bool, only_unchecked: bool
+    project: Project, told: Told, part: Unused, delete: bool, only_unchecked: bool, unseen: bool
 ) -> tuple[int, int, list[Judged]]:
     """Lists or deletes; how many, of what size, and what was spared at the last moment."""
     if not delete:
@@ -151,7 +152,9 @@ def _prune(
         return len(part.unused), sum(judged.entry.size for judged in part.unused), []
 
     def why_not(entry: Entry) -> str:
-        return used_since(entry, told, project.root, project.state, only_unchecked=only_unchecked)
+        return used_since(
+            entry, told, project.root, project.state, only_unchecked=only_unchecked, unseen=unseen
+        )
 
     spared, gone = [], []
     entries = [judged.entry for judged in part.unused]

@@ -211,11 +211,19 @@ def _names(base: str, file: str) -> tuple[str, ...]:
     return split_node_id(base)[len(Path(file).parts) :]
 
 
-def used_since(entry: Entry, told: Told, project: Path, state: Path, *, only_unchecked: bool = False) -> str:
+def used_since(
+    entry: Entry,
+    told: Told,
+    project: Path,
+    state: Path,
+    *,
+    only_unchecked: bool = False,
+    unseen: bool = False,
+) -> str:
     """Why a golden that ``told`` showed to be unused may be in use by now; empty for no reason.
 
     The evidence is weighed again, for a test may be back, and so are the runs since: they make a check on
-    their own device only, and yet tell that it is made.
+    their own device only, and yet tell that it is made. ``unseen``: such goldens are meant too.
     """
     assert entry.manifest is not None
     for run in reversed(runs(state)):
@@ -229,8 +237,8 @@ def used_since(entry: Entry, told: Told, project: Path, state: Path, *, only_unc
             if (result.test, result.check) == (entry.manifest.test, entry.manifest.check):
                 return f"the run {run.id} made its check since, on {result.device_class}"
     hidden = _hidden_by_git(project, {_file(entry)})
-    unused, why = _judge(entry, told, project, hidden, only_unchecked)
-    return "" if unused else why
+    kind, why = _judge(entry, told, project, hidden, only_unchecked)
+    return "" if kind == "unused" or (unseen and kind == "unseen") else why
 
 
 def _file(entry: Entry) -> str:
