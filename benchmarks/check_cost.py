@@ -1,10 +1,10 @@
 """What one check of a small clip enters and costs: python benchmarks/check_cost.py [CHECKS]
 
-A test of a tiny seeded model checks its clip against a golden that has the same bits, then one that has others.
+A test of a tiny seeded model checks its clip against a golden that has the same bits, then one of other bits.
 Printed are the files of seedpin's that run within each call of ``check``, the moves between its rooms (the
 folders of the package), and the processor time of an identical check: alone, and with the call of the model
-before it, over that of a fixed peer in the same process (reading, parsing and hashing the golden's manifest, and
-hashing the frames). Only names of the public interface are used, so that any two commits can be compared:
+before it, over that of a fixed peer in the same process (reading, parsing and hashing the golden's manifest,
+and hashing the frames). Only names of the public interface are used, so that any two commits can be compared:
 
     PYTHONPATH=<their src> python benchmarks/check_cost.py
 """

@@ -10,7 +10,7 @@ from support.net import NET, TEST
 from support.project import Project
 
 # pytester forgets what a run in this process imported; these must not be imported twice.
-for name in ("torch", "seedpin.plugin.gate", "seedpin.pinning.model", "seedpin.plugin.calls"):
+for name in ("torch", "seedpin.checking.gate", "seedpin.pinning.model", "seedpin.checking.calls"):
     import_module(name)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from seedpin.checking.gate import ClipGate, TensorGate
 from seedpin.demo import load_demo
-from seedpin.plugin.gate import ClipGate, TensorGate
 
 
 @pytest.mark.seed(1234)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seedpin.plugin.gate import ClipGate, TensorGate
+from seedpin.checking.gate import ClipGate, TensorGate
 from support.tiny_models import stable_diffusion
 
 SETTINGS: dict[str, Any] = {"height": 64, "width": 64, "num_inference_steps": 3, "eta": 0.5}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from seedpin.plugin.gate import ClipGate, TensorGate
+from seedpin.checking.gate import ClipGate, TensorGate
 from support.tiny_models import photograph, stable_video_diffusion
 
 # diffusers' Euler scheduler converts a tensor in a way that NumPy 2 deprecates.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedpin.plugin.gate import ClipGate
+from seedpin.checking.gate import ClipGate
 from support.tiny_models import stars
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from seedpin.plugin.gate import ClipGate, TensorGate
+from seedpin.checking.gate import ClipGate, TensorGate
 from support.tiny_models import wan
 
 SEED = 1234

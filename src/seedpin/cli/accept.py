@@ -9,9 +9,10 @@ import click
 from seedpin.cli._deciding import chosen_checks, decision_options, left_open
 from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, tracked
-from seedpin.report.terminal import format_metrics, short_digest
+from seedpin.report.terminal import short_digest
 from seedpin.run.choose import split_refused
 from seedpin.run.decide import Outcome, write_accepted
+from seedpin.run.message import format_metrics
 
 
 @click.command("accept")

@@ -12,9 +12,9 @@ from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, print_json, project_options
 from seedpin.environment.measured import things_in_words
 from seedpin.errors import UsageError
-from seedpin.report.terminal import format_metrics, verdict_words
 from seedpin.run.inputs import ComparedInput, compare_inputs, find_inputs, write_pair
 from seedpin.run.ledger import Run
+from seedpin.run.message import format_metrics, verdict_words
 from seedpin.run.result import CheckResult
 
 Compared = tuple[str, ComparedInput, ComparedInput, CheckResult]

@@ -8,9 +8,17 @@ from pathlib import Path
 
 import click
 
+from seedpin.checking.fresh import (
+    BATCH,
+    FRESH_SUSPECTS,
+    NOTHING_REPEATED,
+    THREADS,
+    Fresh,
+    differing,
+    run_fresh,
+)
 from seedpin.cli._say import say
 from seedpin.config import find_root, load_config
-from seedpin.plugin.fresh import BATCH, FRESH_SUSPECTS, NOTHING_REPEATED, THREADS, Fresh, differing, run_fresh
 
 
 @click.command("probe")
@@ -78,7 +86,7 @@ def _compare(what: str, digests: Mapping[str, str | None], again: Fresh, *, expe
     if others and not expected:
         say("  (the number of threads is part of the environment; a pin uses one)")
     elif others:
-        from seedpin.plugin.proof import GENERATOR, WEIGHTS
+        from seedpin.checking.proof import GENERATOR, WEIGHTS
 
         say(f"  suspects: {'; '.join((*FRESH_SUSPECTS, GENERATOR, WEIGHTS))}")
     return bool(others) and expected

@@ -59,8 +59,8 @@ class Attempts:
             self._session.take(result)
         if not self._session.results:
             return
-        from seedpin.report.terminal import format_failure
         from seedpin.run.attempts import judged
+        from seedpin.run.message import format_failure
 
         settings = self._session.settings
         for result in judged(self._session.results):

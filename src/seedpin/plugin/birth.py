@@ -16,9 +16,9 @@ from seedpin.plugin.nodes import node_of
 from seedpin.plugin.state import AGAINST
 
 if TYPE_CHECKING:
-    from seedpin.plugin.proof import Proof
+    from seedpin.checking.proof import Proof
+    from seedpin.checking.state import Waiting
     from seedpin.plugin.session import SeedpinSession
-    from seedpin.plugin.state import Waiting
     from seedpin.run.result import CheckResult
 
 _INTERRUPTED = "the session was interrupted"
@@ -88,8 +88,8 @@ class Birth:
 
     def _question_changes(self) -> None:
         """Where another revision gives other bits, a fresh process tells whether the code of here repeats."""
+        from seedpin.checking.state import Waiting
         from seedpin.goldens.store import GoldenKey, StagedGolden
-        from seedpin.plugin.state import Waiting
 
         changed: dict[str, list[tuple[CheckResult, Waiting]]] = {}
         for result in self._session.latest():
@@ -122,7 +122,7 @@ class Birth:
 
     def _bear(self) -> bool:
         """Proves and writes; whether anything was refused."""
-        from seedpin.plugin.proof import waiting_of, waits_for_a_fresh_process
+        from seedpin.checking.proof import waiting_of, waits_for_a_fresh_process
 
         tests = {test: [waiting_of(data) for data in entries] for test, entries in self._waiting.items()}
         failed = False
@@ -146,8 +146,9 @@ class Birth:
 
     def _proofs(self, tests: Mapping[str, Sequence[Waiting]], what: str) -> dict[str, list[Proof]]:
         """What one fresh process says of all of them; ``what`` says why. Raises ModelError, OSError."""
-        from seedpin.plugin.fresh import fresh_run, same_start
-        from seedpin.plugin.proof import prove
+        from seedpin.checking.fresh import fresh_run
+        from seedpin.checking.proof import prove
+        from seedpin.plugin.fresh_start import same_start
 
         settings = self._session.settings
         self._announce(f"{what}: their {len(tests)} test(s) run again in a fresh process ...")
@@ -161,8 +162,8 @@ class Birth:
 
     def _one(self, test: str, entries: Sequence[Waiting], proofs: Sequence[Proof]) -> bool:
         """Writes the goldens of one test, or refuses them all; whether they were written."""
+        from seedpin.checking.proof import write_born
         from seedpin.goldens.store import GoldenStore
-        from seedpin.plugin.proof import write_born
 
         if any(proof.reasons for proof in proofs):
             self._tell_unproved(test, entries, proofs)
@@ -208,7 +209,7 @@ class Birth:
         self._fail(test, "\n\n".join(told), records)
 
     def _unstable(self, result: CheckResult, proof: Proof) -> CheckResult:
-        from seedpin.report.terminal import format_failure
+        from seedpin.run.message import format_failure
 
         settings = self._session.settings
         parted = None if proof.divergence is None else proof.divergence.as_dict()
@@ -246,8 +247,8 @@ class Birth:
             self._announce(f"{count} golden(s) not written: {why} before they were known to repeat")
 
     def _are_written(self, entries: Sequence[Mapping[str, Any]]) -> bool:
+        from seedpin.checking.proof import waiting_of
         from seedpin.goldens.store import digest_or_none
-        from seedpin.plugin.proof import waiting_of
 
         for golden in (waiting_of(data).golden for data in entries):
             place = self._session.settings.golden_path / f"{golden.key.stem}.json"

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from seedpin.checking.state import Update
 from seedpin.config import OPTIONS, Config, load_config, suggest
 from seedpin.errors import ConfigError, SeedpinError, UpdateRefusedError
 from seedpin.pinning.profiles import apply_profile
@@ -23,7 +24,7 @@ from seedpin.plugin.fixtures import (
     seeded_model_factory,
 )
 from seedpin.plugin.leftover import LeftoverPins
-from seedpin.plugin.state import CONFIG, UPDATE, VARIABLES, Update
+from seedpin.plugin.state import CONFIG, UPDATE, VARIABLES
 from seedpin.process import RUN_VARIABLE
 
 __all__ = ["golden_image", "golden_tensors", "golden_video", "seeded_model", "seeded_model_factory"]

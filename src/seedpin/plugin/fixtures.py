@@ -10,8 +10,8 @@ import pytest
 from seedpin.plugin.state import CONFIG, ITEM, RUNNING
 
 if TYPE_CHECKING:
+    from seedpin.checking.gate import ClipGate, TensorGate
     from seedpin.pinning.model import SeededModel
-    from seedpin.plugin.gate import ClipGate, TensorGate
 
 
 @pytest.fixture
@@ -82,22 +82,25 @@ def seeded_model_factory(request: pytest.FixtureRequest) -> Callable[..., Seeded
 @pytest.fixture
 def golden_video(request: pytest.FixtureRequest) -> ClipGate:
     """``golden_video.check(clip, name=, fps=, tolerance=)`` compares a clip with its golden."""
-    from seedpin.plugin.gate import ClipGate
+    from seedpin.checking.gate import ClipGate
+    from seedpin.plugin.context import context_of
 
-    return ClipGate(request, "video")
+    return ClipGate(context_of(request, "video"))
 
 
 @pytest.fixture
 def golden_image(request: pytest.FixtureRequest) -> ClipGate:
     """``golden_image.check(image, name=, tolerance=)`` compares one image with its golden."""
-    from seedpin.plugin.gate import ClipGate
+    from seedpin.checking.gate import ClipGate
+    from seedpin.plugin.context import context_of
 
-    return ClipGate(request, "image")
+    return ClipGate(context_of(request, "image"))
 
 
 @pytest.fixture
 def golden_tensors(request: pytest.FixtureRequest) -> TensorGate:
     """``golden_tensors.check(tensors, name=, tolerance=)`` compares latents, a tensor or a dict of them."""
-    from seedpin.plugin.gate import TensorGate
+    from seedpin.checking.gate import TensorGate
+    from seedpin.plugin.context import context_of
 
-    return TensorGate(request, "tensors")
+    return TensorGate(context_of(request, "tensors"))

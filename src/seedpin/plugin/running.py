@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from seedpin.plugin.nodes import node_of
-from seedpin.plugin.state import AGAINST, CONFIG, ITEM, RUNNING, UPDATE, ItemState
+from seedpin.plugin.state import AGAINST, CONFIG, ITEM, RUNNING, UPDATE
 
 if TYPE_CHECKING:
+    from seedpin.checking.calls import Call, CallWatcher
+    from seedpin.checking.state import AttemptState
     from seedpin.config import Config
     from seedpin.pinning.model import CallSettings, SeededModel
     from seedpin.pinning.pin import Pin
-    from seedpin.plugin.calls import Call, Watch
 
 
 class Running:
@@ -54,11 +55,14 @@ class Running:
             if found is not None and found is not last and found is not self.built:
                 self._pins[fixturedef] = found
 
-    def pin_of_fixtures(self, item: pytest.Item) -> Pin | None:
-        """The last pin that a fixture shared with other tests used: what it made may be what ``item`` checks.
+    def pin_behind(self, item: pytest.Item, pinned: Pin | None) -> Pin | None:
+        """``pinned``, the last pin that ``item`` itself used; else the last that a fixture shared with other
+        tests used: what such a fixture made has the same pin in each of them.
 
         A pin under which such a fixture only built a model is none.
         """
+        if pinned is not None and pinned is not self.built:
+            return pinned
         info = getattr(item, "_fixtureinfo", None)
         own = {found for defs in getattr(info, "name2fixturedefs", {}).values() for found in defs}
         return next((pin for known, pin in reversed(self._pins.items()) if known in own), None)
@@ -82,14 +86,14 @@ def pin_of(item: pytest.Item, settings: Config) -> tuple[int, str]:
     return marker.args[0], marker.kwargs.get("level", settings.level)
 
 
-def watch(config: pytest.Config, calls: list[Call]) -> Watch:
+def watch(config: pytest.Config, calls: list[Call]) -> CallWatcher:
     """What watches calls of one test in this session, as its options say."""
-    from seedpin.plugin.calls import Watch
+    from seedpin.checking.calls import CallWatcher
 
     settings, update = config.stash[CONFIG], config.stash[UPDATE]
     asked = update.mode is not None or AGAINST in config.stash
     repeats = update.thorough or (asked and settings.probe == "twice" and not update.collect)
-    return Watch(calls, level=settings.trace, repeats=repeats, thorough=update.thorough)
+    return CallWatcher(calls, level=settings.trace, repeats=repeats, thorough=update.thorough)
 
 
 def share(model: SeededModel, config: pytest.Config, seed: int | None, level: str | None) -> None:
@@ -115,7 +119,7 @@ def _settings(model: SeededModel, config: pytest.Config, seed: int | None, level
         check_level(own_level if level is None else level),
         model.pin_info.profile,
     )
-    state: ItemState | None = None if item is None else item.stash.get(ITEM, None)
+    state: AttemptState | None = None if item is None else item.stash.get(ITEM, None)
     if state is None:
         return CallSettings(pin, audit_policy=policy)
     if not any(known is model for known in state.models):

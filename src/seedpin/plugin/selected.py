@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from seedpin.checking.fresh import PROBLEMS, WANTED
 from seedpin.plugin.nodes import node_of
 from seedpin.process import SELECTED_VARIABLE
-
-WANTED, PROBLEMS = "wanted.json", "problems.json"
 
 
 class Selected:

@@ -13,12 +13,13 @@ import pytest
 from _pytest._code.code import TerminalRepr
 
 from seedpin import __version__
+from seedpin.checking.state import AttemptState
 from seedpin.errors import DuplicateGoldenError, GoldenMismatch, SeedpinError, UsageError
 from seedpin.plugin.attempts import Attempts
 from seedpin.plugin.birth import Birth, release_memory
 from seedpin.plugin.completeness import Completeness
 from seedpin.plugin.nodes import node_of, note_node
-from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, UPDATE, ItemState
+from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, UPDATE
 from seedpin.process import RUN_VARIABLE
 from seedpin.run.ledger import Run, new_run_id, write_retention
 
@@ -107,7 +108,7 @@ class SeedpinSession:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         pinning = sys.modules.get("seedpin.pinning.pin")
         before = pinning.last_pin() if pinning is not None else None
-        item.stash[ITEM] = ItemState(
+        item.stash[ITEM] = AttemptState(
             attempt=self.attempts.number(item), pin_before=before, keep=self.attempts.keep
         )
         refused = item.stash.get(REFUSED, None)
@@ -158,7 +159,7 @@ class SeedpinSession:
             state.release()
         return report
 
-    def _explain(self, error: BaseException | None, state: ItemState, report: pytest.TestReport) -> None:
+    def _explain(self, error: BaseException | None, state: AttemptState, report: pytest.TestReport) -> None:
         """A failed gate is told by its message alone; no other failure, skip or teardown hides it."""
         failing = state.failing()
         if report.when == "setup" and report.outcome == "passed":
@@ -175,7 +176,7 @@ class SeedpinSession:
             report.outcome = "failed"
             report.longrepr = _messages(failing)
 
-    def _find_unchecked(self, item: pytest.Item, state: ItemState, report: pytest.TestReport) -> None:
+    def _find_unchecked(self, item: pytest.Item, state: AttemptState, report: pytest.TestReport) -> None:
         """A passed test that has goldens which it did not check fails; an update only says so."""
         from seedpin.plugin.unchecked import find_unchecked
 
@@ -188,7 +189,7 @@ class SeedpinSession:
             report.seedpin_unchecked = True  # type: ignore[attr-defined]
             state.failed = True
 
-    def _hand_over(self, state: ItemState, report: pytest.TestReport) -> None:
+    def _hand_over(self, state: AttemptState, report: pytest.TestReport) -> None:
         """Staged goldens of a test that has passed whole wait for the session's end; no others are written.
 
         What is gathered for another run is no golden, and is written at once.

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seedpin.plugin.nodes import node_of
-from seedpin.plugin.state import AGAINST, CONFIG, UPDATE, ItemState
+from seedpin.plugin.state import AGAINST, CONFIG, UPDATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from seedpin.checking.state import AttemptState
     from seedpin.config import Config
     from seedpin.goldens.manifest import Manifest
     from seedpin.run.result import CheckResult
 
 
-def find_unchecked(item: pytest.Item, state: ItemState) -> list[CheckResult]:
+def find_unchecked(item: pytest.Item, state: AttemptState) -> list[CheckResult]:
     """A record for each golden of this device class that no check of ``item``, which passed, asked for.
 
     It looks at the goldens of every test, with a golden fixture or without: it costs one look for a folder.
@@ -74,14 +75,14 @@ def _classes_here(settings: Config, wanted: Iterable[str]) -> set[str]:
 
 
 def _record(
-    item: pytest.Item, state: ItemState, path: Path, check: str, device_class: str, settings: Config
+    item: pytest.Item, state: AttemptState, path: Path, check: str, device_class: str, settings: Config
 ) -> CheckResult:
     from seedpin.compare.verdict import unchecked
     from seedpin.errors import SeedpinError
     from seedpin.goldens.manifest import from_json
     from seedpin.goldens.names import decode_component
     from seedpin.goldens.store import digest_or_none
-    from seedpin.report.terminal import format_failure
+    from seedpin.run.message import format_failure
     from seedpin.run.result import CheckResult
 
     manifest: Manifest | None

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
-
-import pytest
 
 from seedpin.compare.verdict import OTHER_ENVIRONMENT, Decision, Verdict
 from seedpin.environment.measured import things_in_words
 from seedpin.git import short
-from seedpin.plugin.nodes import node_of
 from seedpin.refs.cache import read_index
 from seedpin.refs.reference import error_of
 
@@ -27,20 +25,20 @@ class Against:
     def short(self) -> str:
         return short(self.commit)
 
-    def is_new(self, item: pytest.Item, check: str) -> bool:
+    def is_new(self, test: str, fixtures: Collection[str], check: str) -> bool:
         """Whether the revision is known to have no such test, or no such check in it."""
         index = read_index(self.folder)
-        known = index.tests.get(node_of(item))
+        known = index.tests.get(test)
         if known is None:
-            return self._is_static(item) and not error_of(index.errors, node_of(item))
+            return self._is_static(fixtures) and not error_of(index.errors, test)
         return known.outcome == "absent" or (known.outcome == "passed" and check not in known.checks)
 
-    def why_not(self, item: pytest.Item, check: str) -> str:
+    def why_not(self, test: str) -> str:
         """Why a check that is not new could not be compared."""
         index = read_index(self.folder)
-        known = index.tests.get(node_of(item))
+        known = index.tests.get(test)
         if known is None:
-            error = error_of(index.errors, node_of(item))
+            error = error_of(index.errors, test)
             if error:
                 return f"its file could not be collected there: {error}"
             return (
@@ -55,17 +53,17 @@ class Against:
         return f"it {word} there: {known.error}" if known.error else f"it {word} there"
 
     @staticmethod
-    def _is_static(item: pytest.Item) -> bool:
+    def _is_static(fixtures: Collection[str]) -> bool:
         from seedpin.plugin.session import GOLDEN_FIXTURES
 
-        return not GOLDEN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+        return not GOLDEN_FIXTURES.isdisjoint(fixtures)
 
-    def reworded(self, decision: Decision, item: pytest.Item, check: str) -> Decision:
+    def reworded(self, decision: Decision, test: str, fixtures: Collection[str], check: str) -> Decision:
         """``decision`` in terms of the revision: same machine, so the environment excuses nothing."""
         if decision.verdict is Verdict.MISSING:
-            if self.is_new(item, check):
+            if self.is_new(test, fixtures, check):
                 return dataclasses.replace(decision, reasons=(f"Only here: {self.label} has no such check.",))
-            reason = f"It could not be compared with {self.label}: {self.why_not(item, check)}."
+            reason = f"It could not be compared with {self.label}: {self.why_not(test)}."
             return dataclasses.replace(decision, reasons=(reason,))
         if decision.verdict is Verdict.INCOMPARABLE:
             reasons = tuple(

@@ -9,7 +9,7 @@ from typing import Any
 
 from seedpin.environment.measured import families_in_words, is_measured, things_in_words
 from seedpin.report.series import metric_label
-from seedpin.report.terminal import format_value, verdict_words, what_agrees
+from seedpin.run.message import format_value, verdict_words, what_agrees
 from seedpin.run.result import CheckResult
 
 

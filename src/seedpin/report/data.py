@@ -15,7 +15,8 @@ from seedpin.environment.measured import in_words
 from seedpin.report.answers import Answer, agreement, deciding_margin, headline, how_much, view_answers
 from seedpin.report.growth import Divergence, view_divergence
 from seedpin.report.series import Series, Strip, metric_label, view_series, view_strip
-from seedpin.report.terminal import format_value, short_digest, verdict_words
+from seedpin.report.terminal import short_digest
+from seedpin.run.message import format_value, verdict_words
 from seedpin.run.result import SEVERITY, CheckResult, by_severity
 
 TONES = {

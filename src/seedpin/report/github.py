@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from seedpin.environment.measured import in_words
 from seedpin.printing import printable
-from seedpin.report.terminal import format_margins, format_metrics, other_cpu, verdict_words
+from seedpin.report.terminal import format_margins
+from seedpin.run.message import format_metrics, other_cpu, verdict_words
 from seedpin.run.result import CheckResult, by_severity
 
 MOST_ROWS = 50

@@ -1,31 +1,15 @@
-"""Check results as text: the failure's message, the terminal summary, the list of what was written."""
+"""Check results as text: the terminal summary, the list of what was written."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seedpin.environment.measured import is_measured
 from seedpin.printing import printable
+from seedpin.run.message import format_metrics, format_value, verdict_words
 from seedpin.run.result import SEVERITY, CheckResult, by_severity
 
-UNITS = {"psnr": " dB"}
 _WRITTEN = ("created", "updated", "new")
-_ARROWS = {"ssim": ".6f", "psnr": ".2f"}
-
-
-def verdict_words(verdict: str) -> str:
-    return verdict.replace("-", " ")
-
-
-def format_value(metric: str, value: float | None) -> str:
-    """A metric's value with its unit; None stands for infinite PSNR, of equal frames."""
-    if value is None:
-        return "inf"
-    if metric == "changed":
-        return f"{100 * value:.3g} %"
-    return f"{value:{_ARROWS.get(metric, '.4g')}}{UNITS.get(metric, '')}"
 
 
 def format_margins(margins: Sequence[Mapping[str, Any]]) -> str:
@@ -40,107 +24,6 @@ def format_margins(margins: Sequence[Mapping[str, Any]]) -> str:
         value, limit = format_value(metric, margin["value"]), format_value(metric, margin["limit"])
         parts.append(f"{metric} {value}, limit {sign} {limit}{frame}{place}{mark}")
     return "; ".join(parts)
-
-
-def format_metrics(metrics: Mapping[str, Any] | None) -> str:
-    """One line: the worst value of each metric and its frame."""
-    if not metrics:
-        return ""
-    worst: Mapping[str, Mapping[str, Any]] = metrics.get("worst", {})
-    parts = []
-    for metric, entry in worst.items():
-        place = entry.get("place")
-        where = f" in {place}" if place else ""
-        parts.append(f"{metric} {format_value(metric, entry['value'])}{where}")
-    return ", ".join(parts)
-
-
-def format_failure(
-    result: CheckResult,
-    *,
-    golden_dir: str,
-    run_folder: str,
-    hint: str = "",
-    earlier: CheckResult | None = None,
-    reference: str = "",
-) -> str:
-    """The block that a failing check prints: what happened, where, and what to type next.
-
-    ``reference`` is the revision whose clips stand in the goldens' place, if one does.
-    """
-    pinned = "unpinned" if result.seed is None else f"seed {result.seed}, {result.level}"
-    lines = [
-        f"golden_{result.kind}: {verdict_words(result.verdict).upper()}  {result.test} ({result.check})",
-        f"  {result.device_class}, {pinned}, at {result.location}",
-    ]
-    lines += [f"  {reason}" for reason in result.reasons]
-    if result.divergence is not None:
-        lines.append(f"  where: {result.divergence['sentence']}")
-    lines += [f"  looks like: {hint_}" for hint_ in result.hints]
-    if result.metrics:
-        lines.append(f"  worst: {format_metrics(result.metrics)}")
-    lines += format_environment(result)
-    if earlier is not None and earlier.obtained_digest == result.obtained_digest and not earlier.passed:
-        lines.append(
-            f"  attempt {result.attempt} obtained the same bits as attempt {earlier.attempt}: it is real."
-        )
-    absent = result.verdict == "missing" or (result.verdict == "invalid" and result.manifest_digest is None)
-    place = f"{golden_dir}/{result.golden}{' (none)' if absent else ''}"
-    lines.append(f"  {f'at {reference}:' if reference else 'golden:  '} {place}")
-    if result.obtained is not None:
-        lines.append(f"  obtained: {run_folder}/{result.obtained}")
-    hint = hint.replace("pytest --update-golden", f"pytest {shlex.quote(result.test)} --update-golden")
-    lines.append(f"  next: {hint or _next_step(result)}")
-    lines.append(f"  more: seedpin explain {result.verdict}")
-    return "\n".join(printable(line) for line in lines)
-
-
-def format_environment(result: CheckResult) -> list[str]:
-    """What agrees around the code, and a table of what does not.
-
-    Measured operations that differ are told in words by the verdict's reason: their digests say nothing.
-    The model of the CPU cannot move bits by itself, but where it differs one wants to know.
-    """
-    lines = []
-    if result.verdict == "changed" and result.tier == "same environment":
-        lines.append(f"  environment: {what_agrees(result.measured)}")
-    shown = [
-        change
-        for change in result.environment_changes
-        if (change["moves_bits"] and not is_measured(change["key"])) or other_cpu(change)
-    ]
-    if not shown:
-        return lines
-    from seedpin.environment.fingerprint import Change, format_difference
-
-    table = format_difference([Change(**change) for change in shown]).splitlines()
-    return [*(lines or ["  environment:"]), *(f"    {line}" for line in table)]
-
-
-def what_agrees(measured: int | None) -> str:
-    """What was compared and found equal, no more; ``measured`` is the number of operations."""
-    if measured is None:
-        return "versions and settings agree; what operations compute was not recorded with the golden"
-    return f"versions, settings and {measured} measured operations agree"
-
-
-def other_cpu(change: Mapping[str, Any]) -> bool:
-    return change["key"] == "cpu_model" and None not in (change["golden"], change["here"])
-
-
-def _next_step(result: CheckResult) -> str:
-    test = shlex.quote(result.test)
-    if result.verdict == "unstable":
-        return "find what is random; goldens need a model that repeats under its pin"
-    if result.verdict == "environment-changed":
-        return f"to see whether code or environment did it: pytest {test} --golden-attribute"
-    if result.verdict == "invalid":
-        return "hand in what the check can read; the error at the call says more"
-    if result.verdict == "unchecked":
-        return f"check it, or if it is not meant to be checked any more: seedpin prune --test {test}"
-    if result.verdict == "missing":
-        return f"look at the obtained clip, then: pytest {test} --update-golden"
-    return f'if this is meant: pytest {test} --update-golden --golden-reason "why"'
 
 
 def format_summary(results: Sequence[CheckResult]) -> list[str]:

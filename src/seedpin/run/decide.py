@@ -24,8 +24,8 @@ from seedpin.errors import (
 from seedpin.git import write_ignored_folder
 from seedpin.goldens.content import verify_content
 from seedpin.goldens.manifest import Manifest, to_json
+from seedpin.goldens.provenance import updated
 from seedpin.goldens.store import Golden, GoldenKey, GoldenStore, StagedGolden, digest_or_none, read_golden
-from seedpin.plugin.provenance import updated
 from seedpin.run.intake import contained
 from seedpin.run.ledger import Run, decision_now
 from seedpin.run.result import CheckResult

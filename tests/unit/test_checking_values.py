@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from seedpin.plugin.values import UnreadableError, digest_of
+from seedpin.checking.values import UnreadableError, digest_of
 
 
 class Plain:

@@ -11,19 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import pytest
-
-from seedpin.compare.tolerance import Tolerance, parse_tolerance
-from seedpin.errors import DuplicateGoldenError, ToleranceError, UsageError
-from seedpin.goldens.store import GoldenKey, GoldenStore
+from seedpin.checking.artifact import PendingCheck, gather
+from seedpin.checking.context import CheckContext
+from seedpin.checking.judge import judge
 from seedpin.kinds.base import Obtained, obtain
 from seedpin.kinds.registry import kind_of_fixture
-from seedpin.plugin.case import Case
-from seedpin.plugin.circumstances import find_circumstances
-from seedpin.plugin.exhibit import Desk
-from seedpin.plugin.invalid import UnderWay, invalid_result
-from seedpin.plugin.nodes import node_of
-from seedpin.plugin.state import CONFIG, ITEM, RUN, UPDATE
 from seedpin.run.result import CheckResult
 
 Check = TypeVar("Check", bound=Callable[..., CheckResult])
@@ -51,20 +43,10 @@ def _leaves_a_result(check: Check) -> Check:
 class Gate:
     """Compares with goldens for ``golden_<fixture>``; a check without a name is called as that."""
 
-    def __init__(self, request: pytest.FixtureRequest, fixture: str) -> None:
-        config = request.config
-        settings = config.stash[CONFIG]
-        self._kind = kind_of_fixture(fixture)
-        self._desk = Desk(
-            request=request,
-            settings=settings,
-            update=config.stash[UPDATE],
-            run=config.stash[RUN],
-            store=GoldenStore(settings.golden_path, settings.state_path),
-            state=request.node.stash[ITEM],
-            fixture=fixture,
-        )
-        self._under_way = UnderWay(None, None, "", self._kind)
+    def __init__(self, context: CheckContext) -> None:
+        self._context = context
+        self._kind = kind_of_fixture(context.fixture)
+        self._pending = PendingCheck(None, None, "", self._kind)
 
     @_leaves_a_result
     def check(
@@ -88,84 +70,36 @@ class Gate:
         Raises ClipError's subclasses for what the kind cannot read, ToleranceError, DuplicateGoldenError, and
         SuspiciousClipError in an update.
         """
-        return self._check(obtain(self._kind, obj, self._desk.fixture, **how), name, tolerance, allow)
+        return self._check(obtain(self._kind, obj, self._context.fixture, **how), name, tolerance, allow)
 
     def _begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], location: str) -> None:
         keys = ("obj", self._kind.argument)
         given = args[0] if args else next((kwargs[key] for key in keys if key in kwargs), None)
         name = args[1] if len(args) > 1 else kwargs.get("name")
         how = {key: kwargs[key] for key in kwargs if key not in (*keys, "name", "tolerance", "allow")}
-        self._under_way = UnderWay(given, name, location, self._kind, how)
+        self._pending = PendingCheck(given, name, location, self._kind, how)
 
     def _end_invalid(self, error: Exception) -> None:
-        """Records the check that is under way as invalid; its name is free for another try."""
-        self._desk.state.add(invalid_result(self._desk, self._under_way, error))
-        if self._under_way.claimed is not None:
-            self._desk.state.claimed.discard(self._under_way.claimed)
+        """Records the check that is pending as invalid; its name is free for another try."""
+        from seedpin.checking.invalid import invalid_result
+
+        state = self._context.state
+        state.add(invalid_result(self._context, self._pending, error))
+        if self._pending.claimed is not None:
+            state.claimed.discard(self._pending.claimed)
 
     def _check(
         self,
-        subject: Obtained,
+        obtained: Obtained,
         name: str | None,
         tolerance: Mapping[str, Any] | None,
         allow: Iterable[str],
     ) -> CheckResult:
         started = time.perf_counter()
-        now = self._under_way
-        now.subject = subject
-        name = self._named(name)
-        declared = self._declared(tolerance, now.location)
-        now.here = find_circumstances(
-            self._desk.request, self._desk.state, self._desk.settings, subject.devices
-        )
-        now.key = GoldenKey(node_of(self._desk.request.node), name, now.here.device.name)
-        self._claim(now.key)
-        now.claimed = now.key.stem
-        now.calls = tuple(self._desk.state.calls_for_check())
-        case = Case(
-            self._desk, subject, now.key, now.here, declared, now.calls, now.location, frozenset(allow)
-        )
-        result = dataclasses.replace(case.judge(), seconds=time.perf_counter() - started)
-        self._desk.state.add(result)
+        artifact = gather(self._context, self._pending, obtained, name, tolerance, allow)
+        result = dataclasses.replace(judge(artifact), seconds=time.perf_counter() - started)
+        self._context.state.add(result)
         return result
-
-    def _named(self, name: str | None) -> str:
-        if name is None:
-            return self._desk.fixture
-        try:
-            if name.encode():
-                return name
-        except (AttributeError, UnicodeEncodeError):
-            pass
-        raise UsageError(
-            f"{node_of(self._desk.request.node)}: the name of a check is a text, not {name!r}",
-            hint='write for example check(clip, name="second")',
-        )
-
-    def _claim(self, key: GoldenKey) -> None:
-        if key.stem in self._desk.state.claimed:
-            raise DuplicateGoldenError(
-                f"{key.test} checks {key.check!r} twice: both would share one golden",
-                hint='give each check of a test its own name, for example check(clip, name="second")',
-            )
-        self._desk.state.claimed.add(key.stem)
-
-    def _declared(self, tolerance: Mapping[str, Any] | None, location: str) -> Tolerance | None:
-        """The tolerance that the call, or else the test's marker, declares; none on one machine."""
-        if self._desk.against is not None:
-            return None
-        kind = self._kind.name
-        if tolerance is not None:
-            return parse_tolerance(tolerance, f"check() at {location}", kind=kind, same_environment=True)
-        marker = self._desk.request.node.get_closest_marker("golden")
-        if marker is None:
-            return None
-        if marker.args:
-            raise ToleranceError(
-                f"{node_of(self._desk.request.node)}: the golden marker takes keywords only: {marker.args!r}",
-                hint="write for example @pytest.mark.golden(psnr=45)",
-            )
-        return parse_tolerance(marker.kwargs, "@pytest.mark.golden", kind=kind, same_environment=True)
 
 
 class ClipGate(Gate):
@@ -197,7 +131,7 @@ class ClipGate(Gate):
         SuspiciousClipError in an update.
         """
         how = {"fps": fps, "layout": layout, "value_range": value_range}
-        return self._check(obtain(self._kind, clip, self._desk.fixture, **how), name, tolerance, allow)
+        return self._check(obtain(self._kind, clip, self._context.fixture, **how), name, tolerance, allow)
 
 
 class TensorGate(Gate):

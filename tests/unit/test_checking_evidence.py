@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seedpin.plugin.evidence import fitting
+from seedpin.checking.evidence import fitting
 from seedpin.trace.divergence import Divergence
 
 GUESS = "300 of 768 values differ, by one level, always down: rounding against truncation?"

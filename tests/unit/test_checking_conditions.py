@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,21 @@ import pytest
 import torch
 
 import seedpin
+from seedpin.checking import conditions
+from seedpin.checking.calls import Call, trace_of
+from seedpin.checking.conditions import find_conditions
+from seedpin.checking.context import CheckContext
+from seedpin.checking.state import AttemptState, Update
 from seedpin.config import Config
 from seedpin.environment.device import DeviceClass
 from seedpin.environment.fingerprint import Environment
 from seedpin.errors import UsageError
+from seedpin.goldens.store import GoldenStore
 from seedpin.kinds.base import obtain
 from seedpin.kinds.clip import CLIP
 from seedpin.kinds.tensors import TENSORS
 from seedpin.pinning.pin import last_pin
-from seedpin.plugin import circumstances
-from seedpin.plugin.calls import Call, trace_of
-from seedpin.plugin.circumstances import find_circumstances
-from seedpin.plugin.state import UPDATE, ItemState, Update
+from seedpin.run.ledger import Run
 from seedpin.trace.recorder import record
 
 SETTINGS = Config(root=Path())
@@ -40,26 +43,32 @@ class OnDevice:
 
 
 @pytest.fixture
-def request_(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A request of a test that compares; classes are named after devices, environments hold nothing."""
+def context(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What makes contexts of a test that compares; classes are called after devices."""
 
     def named(device: Any, profile: Any = None) -> DeviceClass:
         kind = str(device).partition(":")[0]
         return DeviceClass(kind, f"{kind}-one{str(device).partition(':')[2].replace('0', '')}")
 
-    monkeypatch.setattr(circumstances, "device_class", named)
-    monkeypatch.setattr(circumstances, "capture_environment", lambda *args, **kwargs: Environment())
-    monkeypatch.setattr(circumstances, "verify_profile", lambda profile: None)
-    stash = pytest.Stash()
-    stash[UPDATE] = Update(None, "")
-    return SimpleNamespace(config=SimpleNamespace(stash=stash), node=SimpleNamespace(nodeid="t.py::t"))
+    monkeypatch.setattr(conditions, "device_class", named)
+    monkeypatch.setattr(conditions, "capture_environment", lambda *args, **kwargs: Environment())
+    monkeypatch.setattr(conditions, "verify_profile", lambda profile: None)
+    return functools.partial(
+        CheckContext,
+        test="t.py::t",
+        fixture="video",
+        settings=SETTINGS,
+        update=Update(None, ""),
+        run=Run(Path("run")),
+        store=GoldenStore(Path("golden"), Path(".seedpin")),
+    )
 
 
-def name_of(request: Any, state: ItemState, devices: frozenset[str] = frozenset()) -> str:
-    return find_circumstances(request, state, SETTINGS, devices).device.name
+def name_of(context: Any, state: AttemptState, devices: frozenset[str] = frozenset()) -> str:
+    return find_conditions(context(state=state), devices, "t.py:1").device.name
 
 
-def test_a_bare_pin_s_devices_decide(request_: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bare_pin_s_devices_decide(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames that come back on the CPU belong to the class of the device that the pin's block used, also at a
     second check; another test's pin does not count."""
     used: dict[str, int] = {}
@@ -67,31 +76,33 @@ def test_a_bare_pin_s_devices_decide(request_: Any, monkeypatch: pytest.MonkeyPa
     before = last_pin()
     with seedpin.pin(1, level="seeds"):
         used["cuda:0"] = 1
-    state = ItemState(pin_before=before)
-    assert name_of(request_, state) == "cuda-one"
-    assert name_of(request_, state) == "cuda-one"
-    assert name_of(request_, ItemState(pin_before=last_pin(), calls=[Call("f", None, _info())])) == "cpu-one"
+    state = AttemptState(pin_before=before)
+    assert name_of(context, state) == "cuda-one"
+    assert name_of(context, state) == "cuda-one"
+    assert (
+        name_of(context, AttemptState(pin_before=last_pin(), calls=[Call("f", None, _info())])) == "cpu-one"
+    )
 
 
 def _info() -> Any:
     return seedpin.seeded_model(lambda: 1, seed=3, level="seeds").pin_info
 
 
-def test_the_clip_s_device_decides(request_: Any) -> None:
+def test_the_clip_s_device_decides(context: Any) -> None:
     """What lies on an accelerator belongs to its class though no model and no pin used one."""
-    state = ItemState(calls=[Call("f", None, _info())])
+    state = AttemptState(calls=[Call("f", None, _info())])
     frames = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
     here = obtain(TENSORS, {"a": np.ones(2), "b": OnDevice("cuda:0", np.ones(2))})
     assert here.devices == {"cuda:0"}
-    assert name_of(request_, state, here.devices) == "cuda-one"
-    assert name_of(request_, state, obtain(TENSORS, np.ones(2)).devices) == "cpu-one"
+    assert name_of(context, state, here.devices) == "cuda-one"
+    assert name_of(context, state, obtain(TENSORS, np.ones(2)).devices) == "cpu-one"
     clip = obtain(CLIP, [OnDevice("cuda:0", frame) for frame in frames])
     assert clip.devices == {"cuda:0"}
     with pytest.raises(UsageError, match="devices of several classes: cuda-one, cuda-one1"):
-        name_of(request_, state, frozenset({"cuda:0", "cuda:1"}))
+        name_of(context, state, frozenset({"cuda:0", "cuda:1"}))
 
 
-def test_joined_calls_are_numbered_on(request_: Any) -> None:
+def test_joined_calls_are_numbered_on(context: Any) -> None:
     """In the trace of several calls each call's records go on where those before ended, name by name; a name
     that is new begins at 0."""
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))

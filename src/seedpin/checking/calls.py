@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
+from seedpin.checking.fresh import BATCH, THREADS
+from seedpin.checking.probe import Before, Repetition, before, repeat
 from seedpin.pinning.model import PinInfo, PinnedCall, SeededModel
-from seedpin.plugin.fresh import BATCH, THREADS
-from seedpin.plugin.repeats import Before, Repetition, before, repeat
 from seedpin.trace.model import Record, Trace
 from seedpin.trace.recorder import Recorder, record
 from seedpin.trace.structure import compact
@@ -31,7 +31,7 @@ class Call:
     repetition: Repetition | None = None
 
 
-class Watch:
+class CallWatcher:
     """Hooks for a seeded model: ``around`` and ``after`` its calls, which are appended to ``calls``.
 
     level: a trace level or "off". repeats: make each call again right after it. thorough: also after a call

@@ -1,9 +1,13 @@
-"""A call made again right after it, within whatever surrounds it: whether it repeats in this process."""
+"""Does a call repeat? It is made again under the same pin, in growing distance, and what differs is named.
+
+A call is made again right after it, within whatever surrounds it, so that it is seen as it was.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,24 +15,31 @@ from typing import Any
 import numpy as np
 import torch
 
+from seedpin.checking.values import UnreadableError, digest_of
 from seedpin.pinning.model import PinnedCall, SeededModel, call_again
-from seedpin.plugin.values import UnreadableError, digest_of
+from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.model import Level, Trace
-from seedpin.trace.probe import Instability, probe_call
 from seedpin.trace.recorder import Recorder
 
+AT_ONCE = "repeated at once"
+AFTER_ANOTHER = "repeated after a call with another seed"
+FRESH = "repeated in a fresh process"
 _HASHED_WHOLE = 1 << 28  # bytes of all parameters up to which their content is compared, not their versions
 Recording = Callable[[SeededModel, "str | None"], AbstractContextManager["Recorder | None"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one run of a call gave: a digest over all values of its result, and its trace."""
+class CallResult:
+    """What a call gave: a digest over all values of its result, and its trace."""
 
     digest: str
     trace: Trace | None
     first: str = ""
     """Digest of the result's first item, where it holds several."""
+
+
+RepeatCall = Callable[[int | None, Level | None], CallResult]
+"""Repeats a call: (seed, or None for its own; trace level, or None for no trace)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +98,21 @@ def repeat(
             "so that another call starts from other ones"
         )
 
-    def run(seed: int | None, level: Level | None, /, **more: Any) -> Outcome:
-        found: list[Outcome] = []
+    def run(seed: int | None, level: Level | None, /, **more: Any) -> CallResult:
+        found: list[CallResult] = []
 
         @contextmanager
         def around(called: SeededModel, again: PinnedCall) -> Iterator[None]:
             with recording(called, level) as recorder:
                 yield
             seen = None if recorder is None else recorder.trace()
-            found.append(Outcome(digest_of(again.result), seen, digest_of(first_item(again.result))))
+            found.append(CallResult(digest_of(again.result), seen, digest_of(first_item(again.result))))
 
         call_again(model, call, _copied(kept.args), _copied(kept.kwargs) | more, seed=seed, around=around)
         return found[-1]
 
     try:
-        first = Outcome(digest_of(call.result), trace, digest_of(first_item(call.result)))
+        first = CallResult(digest_of(call.result), trace, digest_of(first_item(call.result)))
         another = (call.pin.seed + 1) % 2**32 if thorough else None
         noticed = tuple(map(str, model.entropy_findings))
         unsteady = probe_call(first, run, another_seed=another, entropy=lambda: noticed)
@@ -171,3 +182,103 @@ def _copied(value: Any) -> Any:
     if isinstance(value, Mapping):
         return copy.copy(value)
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class Instability:
+    """A call that did not repeat.
+
+    when: in which repetition. sentence: the first divergence, or what is known instead. suspects: what
+    usually does this, likeliest first. divergence: None where traces do not tell.
+    """
+
+    when: str
+    sentence: str
+    suspects: tuple[str, ...]
+    divergence: Divergence | None = None
+
+    def reasons(self) -> tuple[str, ...]:
+        """Sentences for a message."""
+        found = [f"The same call under the same pin gave other bits when {self.when}.", self.sentence]
+        if self.suspects:
+            found.append(f"Usual suspects: {'; '.join(self.suspects)}.")
+        return tuple(found)
+
+
+def probe_call(
+    first: CallResult,
+    run: RepeatCall,
+    *,
+    another_seed: int | None = None,
+    entropy: Callable[[], Iterable[str]] = tuple,
+) -> Instability | None:
+    """Repeat a call in this process and compare with its ``first`` outcome; None if it repeats.
+
+    With ``another_seed`` it is also repeated after a call with that seed, which shows state left behind.
+    ``entropy`` gives what the entropy audit noticed in the last call; it leads the suspects.
+    When bits differ, the call is made twice more at level ``ops`` to find the first operation that differs.
+    """
+    second = run(None, "stages" if first.trace is not None else None)
+    if second.digest != first.digest:
+        return _examined(AT_ONCE, first, second, run, entropy)
+    if another_seed is not None:
+        run(another_seed, None)
+        third = run(None, "stages" if first.trace is not None else None)
+        if third.digest != second.digest:
+            return _examined(AFTER_ANOTHER, second, third, run, entropy)
+    return None
+
+
+def _examined(
+    when: str, one: CallResult, other: CallResult, run: RepeatCall, entropy: Callable[[], Iterable[str]]
+) -> Instability:
+    coarse = _divergence(one.trace, other.trace)
+    fine = None
+    repeats = False
+    if one.trace is not None:
+        # That bits differ is known by now: a closer look that fails must not hide it.
+        with contextlib.suppress(Exception):
+            third, fourth = run(None, "ops"), run(None, "ops")
+            repeats = third.digest == fourth.digest
+            fine = None if repeats else _divergence(third.trace, fourth.trace)
+    found = fine or coarse
+    state = "state kept between calls: later calls agree with each other, not with an earlier one"
+    if found is not None:
+        sentence = f"First difference: {found.sentence}"
+        if fine is not None and coarse is not None and coarse.place != fine.place:
+            sentence += f" (within {coarse.place})" if coarse.place else ""
+    else:
+        sentence = "Nothing that a trace can see differs before the result itself."
+    likely = [state] if repeats else []
+    return Instability(when, sentence, (*likely, *suspects(found, entropy())), found)
+
+
+def _divergence(one: Trace | None, other: Trace | None) -> Divergence | None:
+    if one is None or other is None or one.level != other.level:
+        return None
+    return first_divergence(one, other)
+
+
+_GENERAL = (
+    "a generator without a seed, as np.random.default_rng() or torch.Generator().seed()",
+    "entropy from uuid, time, os.urandom or id()",
+    "state kept between calls (a cache, a scheduler's counter, a buffer written in place)",
+    "the order of a set (PYTHONHASHSEED)",
+)
+_DEVICE = ("atomics in a kernel", "autotuning that picked another kernel", "uninitialised memory")
+
+
+def suspects(divergence: Divergence | None, audit: Iterable[str] = ()) -> tuple[str, ...]:
+    """What usually makes a call differ at such a place; what the entropy audit saw comes first."""
+    seen = tuple(audit)
+    if seen:
+        return seen
+    if divergence is None:
+        return _GENERAL
+    if divergence.kind == "draw":
+        return (*_GENERAL[:1], "a draw that depends on what was drawn before, outside of the pin")
+    if divergence.kind in ("module", "stage", "op"):
+        return (*_DEVICE, *_GENERAL)
+    if divergence.kind == "weights":
+        return ("weights or buffers written during a call", *_GENERAL[2:3])
+    return _GENERAL

@@ -1,23 +1,19 @@
-"""More about an exhibit: whether its calls repeat, and where its trace parts from a golden's."""
+"""More about an artifact: whether its calls repeat, and where its trace parts from a golden's."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seedpin.compare.tolerance import Tolerance
+from seedpin.checking.artifact import Artifact
+from seedpin.checking.calls import draws_of
+from seedpin.checking.fresh import NOTHING_REPEATED
 from seedpin.compare.verdict import Decision, unstable
 from seedpin.errors import TraceError
 from seedpin.goldens.move import find_moved
 from seedpin.goldens.names import move_command
 from seedpin.goldens.store import Golden
-from seedpin.kinds.base import Obtained
-from seedpin.plugin.calls import Call, draws_of, trace_of
-from seedpin.plugin.exhibit import Exhibit
-from seedpin.plugin.fresh import NOTHING_REPEATED
-from seedpin.plugin.nodes import node_of
 from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.model import Trace
 from seedpin.trace.nonfinite import first_nonfinite
@@ -33,18 +29,19 @@ class Doubt:
     hint: str = ""
 
 
-def doubt(exhibit: Exhibit, declared: Tolerance | None, decision: Decision) -> Doubt | None:
+def doubt(artifact: Artifact, decision: Decision) -> Doubt | None:
     """What repeating the calls behind this check has shown against it; nothing where a tolerance is declared.
 
     A call that gave other values makes it unstable; one that could not be repeated leaves the verdict.
     """
-    if declared is not None and declared.same_environment and not exhibit.desk.update.thorough:
+    declared = artifact.tolerance()
+    if declared is not None and declared.same_environment and not artifact.context.update.thorough:
         return None
-    for call in exhibit.calls:
+    for call in artifact.calls:
         found = call.repetition
         if found is not None and found.unsteady is not None:
             return Doubt(replace(unstable(), reasons=found.unsteady.reasons()))
-    for call in exhibit.calls:
+    for call in artifact.calls:
         if call.repetition is not None and call.repetition.cannot:
             said = f"It is not known whether this repeats: {call.repetition.cannot}."
             return Doubt(replace(decision, reasons=(*decision.reasons, said)), _IN_A_FRESH_PROCESS)
@@ -54,41 +51,36 @@ def doubt(exhibit: Exhibit, declared: Tolerance | None, decision: Decision) -> D
 _IN_A_FRESH_PROCESS = "let a fresh process tell: pytest --update-golden --golden-probe=fresh"
 
 
-def neighbours(exhibit: Exhibit) -> tuple[str, ...]:
+def neighbours(artifact: Artifact) -> tuple[str, ...]:
     """What ``seedpin probe --batch`` asks, what a batch of two does to the first item; and where
     ``seedpin probe`` had no call to repeat, that.
     """
-    if exhibit.desk.update.thorough and not any(call.repetition for call in exhibit.calls):
+    if artifact.context.update.thorough and not any(call.repetition for call in artifact.calls):
         return (NOTHING_REPEATED,)
-    return tuple(call.repetition.batch for call in exhibit.calls if call.repetition and call.repetition.batch)
+    return tuple(
+        call.repetition.batch for call in artifact.calls if call.repetition and call.repetition.batch
+    )
 
 
-def divergence(exhibit: Exhibit, golden: Golden) -> Divergence | None:
-    """Where this run's trace parts from the golden's; None where one of them has none."""
-    return parting(exhibit.calls, exhibit.subject, golden)
-
-
-def other_draws(exhibit: Exhibit, golden: Golden) -> str:
+def other_draws(artifact: Artifact, golden: Golden) -> str:
     """How the random draws are others than the golden's though the bits are equal; empty if they are not."""
-    before, here = golden.manifest.draws, draws_of(exhibit.calls)
+    before, here = golden.manifest.draws, draws_of(artifact.calls)
     return "" if before is None or here is None else moved_draws(before, here)
 
 
 def parting(
-    calls: Sequence[Call], subject: Obtained | None, golden: Golden | None, *, nonfinite: bool = False
+    here: Trace | None, golden: Golden | None, *, came_out: bool = True, nonfinite: bool = False
 ) -> Divergence | None:
-    """Where the trace of ``calls``, and of the frames or tensors of ``subject``, parts from the golden's.
+    """Where a check's trace, to its frames or tensors, parts from the golden's; None where one has none.
 
-    Without a subject nothing that could be compared came out: the traces are compared up to there.
+    came_out: whether anything that could be compared came out; if not, the traces are compared up to there.
     nonfinite: what came out holds NaN or infinity; then the first record that does comes before all else, and
     needs no golden.
     """
-    items, names = (subject.items(), subject.names) if subject is not None else ((), ())
-    here = trace_of(calls, items, names)
     if here is None:
         return None
     found = None if golden is None else _from_golden(here, golden)
-    if found is not None and found.kind == "clip" and subject is None:
+    if found is not None and found.kind == "clip" and not came_out:
         said = "all that was recorded agrees with the golden's, so it came of the code after that"
         found = replace(found, sentence=said)
     bad = first_nonfinite(here) if nonfinite else None
@@ -128,15 +120,15 @@ def _is_defined(root: Path, test: str, renamed_to: str) -> bool:
     return all(re.search(rf"\b(def|class) {re.escape(part)}\b", code) for part in name.split("::"))
 
 
-def renamed(exhibit: Exhibit) -> tuple[str, str] | None:
+def renamed(artifact: Artifact) -> tuple[str, str] | None:
     """Whose golden has the bits of a check that has none, in a sentence, and what to type if it was renamed.
 
     Tests that are there still are not asked: those that this session knows, or whose file defines them.
     """
-    key = exhibit.key
-    alive = {node_of(item) for item in exhibit.desk.request.session.items}
-    found = find_moved(exhibit.desk.store.root, key, exhibit.subject.digest, alive - {key.test})
-    root = exhibit.desk.settings.root
+    key = artifact.key
+    alive = frozenset(artifact.context.living())
+    found = find_moved(artifact.context.store.root, key, artifact.obtained.digest, alive - {key.test})
+    root = artifact.context.settings.root
     found = tuple(one for one in found if not _is_defined(root, one.test, key.test))
     if not found:
         return None
@@ -145,6 +137,8 @@ def renamed(exhibit: Exhibit) -> tuple[str, str] | None:
     sentence = f"The golden of {old.test} ({old.check}) has these very bits{others}."
     old_file, _, old_name = old.test.partition("::")
     file, _, name = key.test.partition("::")
-    if (old_name, old.check) == (name, key.check) and not (exhibit.desk.settings.root / old_file).exists():
+    if (old_name, old.check) == (name, key.check) and not (
+        artifact.context.settings.root / old_file
+    ).exists():
         return sentence, f"if {old_file} was moved here: {move_command((old_file, ''), (file, ''))}"
     return sentence, f"if that was renamed: {move_command((old.test, old.check), (key.test, key.check))}"

@@ -10,20 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seedpin import process
 from seedpin.config import Config
 from seedpin.errors import ModelError
-from seedpin.plugin.selected import PROBLEMS, WANTED
-from seedpin.plugin.state import VARIABLES
 from seedpin.process import RUN_VARIABLE, SELECTED_VARIABLE, inherited, python_code
 from seedpin.run.ledger import Run, latest_results
 from seedpin.run.result import CheckResult
 
-if TYPE_CHECKING:
-    import pytest
-
+WANTED, PROBLEMS = "wanted.json", "problems.json"
 THREADS = "SEEDPIN_THREADS"
 """Environment variable of ``seedpin probe --threads``: calls run on that many CPU threads."""
 BATCH = "SEEDPIN_BATCH"
@@ -36,10 +31,6 @@ FRESH_SUSPECTS = (
 )
 NOTHING_REPEATED = "no call of a seeded model came before this check: nothing was repeated at once"
 """Hint of ``seedpin probe`` where only fresh processes can tell."""
-# Files that the session that asks writes, possibly because an ini file says so: the other must not.
-_OUTPUTS = {"xmlpath": "--junitxml", "htmlpath": "--html", "report_log": "--report-log"}
-# Given anew, whatever the session was given; with the number of values that follow.
-_SET_HERE = {"--rootdir": 1, "-c": 1, "--config-file": 1}
 # `python -m pytest` puts the working folder on the import path, `pytest` does not.
 _WITH_FOLDER = (sys.executable, "-m", "pytest")
 _WITHOUT = tuple(python_code("import pytest; sys.exit(pytest.console_main())"))
@@ -73,35 +64,6 @@ class Start:
     arguments: tuple[str, ...] = ()
     last: tuple[str, ...] = ("-p", "no:cacheprovider")
     importable: bool = True
-
-
-def same_start(config: pytest.Config, scratch: Path) -> Start:
-    """As the session of ``config`` was started, less its selection and output. ``scratch`` takes files."""
-    from seedpin.refs.arguments import settings_of
-
-    folder = config.invocation_params.dir.resolve()
-    raw = tuple(str(argument) for argument in config.invocation_params.args)
-    variables: dict[str, str] = config.stash.get(VARIABLES, dict(os.environ))
-    given = settings_of(raw, tuple(config.option.file_or_dir or ()), without=_SET_HERE)
-    last = ["--continue-on-collection-errors", "--maxfail=0"]
-    if config.inipath is not None:
-        last += ["-c", str(config.inipath)]
-    if config.pluginmanager.hasplugin("xdist"):
-        last.append("-n0")
-    if config.pluginmanager.hasplugin("cacheprovider"):
-        last += ["-o", f"cache_dir={scratch / 'cache'}"]
-    if config.pluginmanager.hasplugin("_cov"):
-        last.append("--no-cov")
-    for name, flag in _OUTPUTS.items():
-        if getattr(config.option, name, None):
-            last.append(f"{flag}={scratch / name}")
-    return Start(
-        folder=folder,
-        variables=variables,
-        arguments=tuple(argument for argument in given if argument != "--golden-report"),
-        last=tuple(last),
-        importable=any(Path(entry or ".").resolve() == folder for entry in sys.path),
-    )
 
 
 @contextmanager

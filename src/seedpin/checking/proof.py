@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seedpin.checking.fresh import FRESH_SUSPECTS, Fresh
+from seedpin.checking.keep import WAITS
+from seedpin.checking.state import Waiting
 from seedpin.compare.tolerance import check_limits, parse_tolerance
 from seedpin.errors import GoldenError, GoldenWriteError, SeedpinError, TraceError
 from seedpin.goldens.content import load
 from seedpin.goldens.manifest import from_json, to_json
 from seedpin.goldens.store import Golden, GoldenKey, StagedGolden, read_golden
 from seedpin.kinds.registry import kind_named
-from seedpin.plugin.exhibit import WAITS
-from seedpin.plugin.fresh import FRESH_SUSPECTS, Fresh
-from seedpin.plugin.state import Waiting
 from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.model import Trace
 from seedpin.trace.storage import from_bytes

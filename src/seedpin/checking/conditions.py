@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import warnings
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import pytest
-
-from seedpin.config import Config
 from seedpin.environment.canary import with_canary
 from seedpin.environment.device import DeviceClass, device_class, named_class
 from seedpin.environment.fingerprint import Environment, capture_environment
@@ -16,12 +14,14 @@ from seedpin.errors import DeviceUnavailableError, UnpinnedClipWarning, UsageErr
 from seedpin.pinning.model import PinInfo
 from seedpin.pinning.pin import Pin, current_pin, last_pin, pin
 from seedpin.pinning.profiles import verify_profile
-from seedpin.plugin.nodes import node_of
-from seedpin.plugin.state import RUNNING, UPDATE, ItemState, Update
+
+if TYPE_CHECKING:
+    from seedpin.checking.context import CheckContext
+    from seedpin.checking.state import AttemptState
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class Conditions:
     """Seed, level and profile are None where nothing was pinned.
 
     ``environment`` holds no canary: see :func:`with_measurements`.
@@ -34,46 +34,38 @@ class Circumstances:
     environment: Environment
 
 
-def find_circumstances(
-    request: pytest.FixtureRequest, state: ItemState, settings: Config, devices: frozenset[str]
-) -> Circumstances:
-    """Circumstances of a clip that the test now checks; ``devices`` are accelerators that it lies on.
+def find_conditions(context: CheckContext, devices: frozenset[str], location: str) -> Conditions:
+    """Conditions of a clip that is now checked; ``devices`` are accelerators that it lies on.
 
     Raises UsageError where models ran on devices of several classes, DeviceUnavailableError where an update
     would write goldens of a device that is not here, ProfileTooLateError where the CPU profile was set too
     late to be in force, SeedpinError as ``device_class`` does.
     """
-    update = request.config.stash[UPDATE]
-    running = request.config.stash.get(RUNNING, None)
-    pinned = _pin_of_this_test(state)
-    if running is not None and (pinned is None or pinned is running.built):
-        # A clip that a fixture made for several tests has the same pin in each of them.
-        pinned = running.pin_of_fixtures(request.node)
+    state, settings = context.state, context.settings
+    pinned = context.pin_behind(_pin_of_this_test(state))
     if pinned is not None:
         # Kept, because the pin under which this check looks at settings is the last one from now on.
         state.devices |= pinned.devices_used
     held = _pin_of_the_last_call(state) or current_pin() or pinned
     if held is None:
-        warnings.warn(
-            f"{node_of(request.node)} checks a clip, but nothing was pinned; "
-            "use seeded_model(...) or `with seedpin.pin(...)`",
-            UnpinnedClipWarning,
-            stacklevel=5,
-        )
-        device = _device(update, state, settings, devices, settings.cpu_profile)
+        path, _, line = location.rpartition(":")
+        said = f"{context.test} checks a clip, but nothing was pinned; "
+        said += "use seeded_model(...) or `with seedpin.pin(...)`"
+        warnings.warn_explicit(said, UnpinnedClipWarning, path, int(line))
+        device = _device(context, devices, settings.cpu_profile)
         environment = capture_environment(
             device, None, profile=settings.cpu_profile, packages=settings.packages
         )
-        return Circumstances(None, None, settings.cpu_profile, device, environment)
-    device = _device(update, state, settings, devices, held.profile)
+        return Conditions(None, None, settings.cpu_profile, device, environment)
+    device = _device(context, devices, held.profile)
     if device.kind == "cpu" and settings.device_class == "auto":
         verify_profile(held.profile)
     with _under_the_pin_again(held.seed, held.level):
         environment = capture_environment(device, held, packages=settings.packages)
-    return Circumstances(held.seed, held.level, held.profile, device, environment)
+    return Conditions(held.seed, held.level, held.profile, device, environment)
 
 
-def with_measurements(here: Circumstances) -> Circumstances:
+def with_measurements(here: Conditions) -> Conditions:
     """``here`` with what operations compute on its device, under its pin.
 
     Apart from the rest, because a check whose bits are equal needs no reason why they should not be.
@@ -90,20 +82,19 @@ def _under_the_pin_again(seed: int, level: str) -> contextlib.AbstractContextMan
     return contextlib.nullcontext() if current_pin() else pin(seed, level=level)
 
 
-def _pin_of_the_last_call(state: ItemState) -> PinInfo | None:
+def _pin_of_the_last_call(state: AttemptState) -> PinInfo | None:
     pins = [call.pin for call in state.calls if call.pin is not None]
     pins = pins or [model.pin_info for model in state.models]
     return pins[-1] if pins else None
 
 
-def _pin_of_this_test(state: ItemState) -> Pin | None:
+def _pin_of_this_test(state: AttemptState) -> Pin | None:
     found = last_pin()
     return None if found is state.pin_before else found
 
 
-def _device(
-    update: Update, state: ItemState, settings: Config, devices: frozenset[str], profile: str
-) -> DeviceClass:
+def _device(context: CheckContext, devices: frozenset[str], profile: str) -> DeviceClass:
+    update, state, settings = context.update, context.state, context.settings
     if settings.device_class != "auto":
         named = named_class(settings.device_class)
         if update.mode is not None and not update.collect and named.kind != "cpu":

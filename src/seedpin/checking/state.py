@@ -1,0 +1,98 @@
+"""What one attempt of a test has done so far, and what may be written in its session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seedpin.checking.calls import Call
+    from seedpin.goldens.store import StagedGolden
+    from seedpin.pinning.model import SeededModel
+    from seedpin.pinning.pin import Pin
+    from seedpin.run.result import CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What may be written: ``mode`` is None, "changed", "missing" or "all".
+
+    ``collect`` gathers what a run gives, for a comparison with another run: nothing is refused then.
+    ``thorough`` collects too, and probes each call at length.
+    """
+
+    mode: str | None
+    reason: str
+    collect: bool = False
+    thorough: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A staged golden of a test that passed.
+
+    tolerance: limits within which another run may differ. noticed: what the entropy audit saw in its calls.
+    """
+
+    golden: StagedGolden
+    tolerance: Mapping[str, Any] | None = None
+    noticed: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a report, which travels from worker to controller."""
+        golden = self.golden
+        return {
+            "staged": str(golden.staged),
+            "test": golden.key.test,
+            "check": golden.key.check,
+            "device_class": golden.key.device_class,
+            "expected": golden.expected,
+            "force": golden.force,
+            "tolerance": None if self.tolerance is None else dict(self.tolerance),
+            "noticed": list(self.noticed),
+        }
+
+
+@dataclass(slots=True)
+class AttemptState:
+    """One attempt of one test: its models, its results, and what waits to be written."""
+
+    attempt: int = 1
+    models: list[SeededModel] = field(default_factory=list)
+    results: list[CheckResult] = field(default_factory=list)
+    staged: list[Waiting] = field(default_factory=list)
+    failed: bool = False
+    ran: bool = False
+    claimed: set[str] = field(default_factory=set)
+    pin_before: Pin | None = None
+    devices: set[str] = field(default_factory=set)
+    calls: list[Call] = field(default_factory=list)
+    window: tuple[int, int] = (0, 0)
+    told: int = 0
+    keep: Callable[[CheckResult], None] | None = None
+
+    def add(self, result: CheckResult) -> None:
+        """Every result of a check comes in here; ``keep`` puts it where a crash does not reach."""
+        self.results.append(result)
+        if self.keep is not None:
+            self.keep(result)
+
+    def release(self) -> None:
+        """Let go of all that is as large as a model: pytest keeps its items to the session's end."""
+        self.models.clear()
+        self.calls.clear()
+        self.staged.clear()
+        self.pin_before = None
+
+    def failing(self) -> list[CheckResult]:
+        """Checks that did not pass and that no report has told yet."""
+        return [result for result in self.results[self.told :] if not result.passed]
+
+    def calls_for_check(self) -> list[Call]:
+        """The calls since the last check; where there are none, those of the last check."""
+        if len(self.calls) > self.window[1]:
+            self.window = (self.window[1], len(self.calls))
+        return self.calls[slice(*self.window)]

@@ -1,0 +1,46 @@
+"""How a process is started that runs tests of this session once more, as the session itself was started."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from seedpin.checking.fresh import Start
+from seedpin.plugin.state import VARIABLES
+
+# Files that the session that asks writes, possibly because an ini file says so: the other must not.
+_OUTPUTS = {"xmlpath": "--junitxml", "htmlpath": "--html", "report_log": "--report-log"}
+# Given anew, whatever the session was given; with the number of values that follow.
+_SET_HERE = {"--rootdir": 1, "-c": 1, "--config-file": 1}
+
+
+def same_start(config: pytest.Config, scratch: Path) -> Start:
+    """As the session of ``config`` was started, less its selection and output. ``scratch`` takes files."""
+    from seedpin.refs.arguments import settings_of
+
+    folder = config.invocation_params.dir.resolve()
+    raw = tuple(str(argument) for argument in config.invocation_params.args)
+    variables: dict[str, str] = config.stash.get(VARIABLES, dict(os.environ))
+    given = settings_of(raw, tuple(config.option.file_or_dir or ()), without=_SET_HERE)
+    last = ["--continue-on-collection-errors", "--maxfail=0"]
+    if config.inipath is not None:
+        last += ["-c", str(config.inipath)]
+    if config.pluginmanager.hasplugin("xdist"):
+        last.append("-n0")
+    if config.pluginmanager.hasplugin("cacheprovider"):
+        last += ["-o", f"cache_dir={scratch / 'cache'}"]
+    if config.pluginmanager.hasplugin("_cov"):
+        last.append("--no-cov")
+    for name, flag in _OUTPUTS.items():
+        if getattr(config.option, name, None):
+            last.append(f"{flag}={scratch / name}")
+    return Start(
+        folder=folder,
+        variables=variables,
+        arguments=tuple(argument for argument in given if argument != "--golden-report"),
+        last=tuple(last),
+        importable=any(Path(entry or ".").resolve() == folder for entry in sys.path),
+    )
