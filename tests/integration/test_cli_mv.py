@@ -7,12 +7,12 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from support.commands import Done, seedpin
 from support.project import TEST, Project
+from support.repository import Repository
 
 Command = Callable[..., Done]
 OTHER = "cuda-sm90-nvidia_h100_80gb_hbm3-132sm"
@@ -246,12 +246,6 @@ def test_prune_keeps_goldens_that_were_moved_since_the_run(project: Project, com
     assert project.golden_files()
 
 
-def git(folder: Path, *arguments: str) -> int:
-    fixed = ["-c", "user.name=x", "-c", "user.email=x@y", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *fixed, *arguments], cwd=folder, capture_output=True, check=False)
-    return done.returncode
-
-
 @pytest.mark.parametrize("side", ["ours", "theirs"])
 def test_conflict_markers_are_called_so_and_the_offered_step_works(
     project: Project, monkeypatch: pytest.MonkeyPatch, side: str
@@ -259,14 +253,15 @@ def test_conflict_markers_are_called_so_and_the_offered_step_works(
     """After a merge of two updates the manifest's markers are named; the next step makes one side whole."""
     project.write({".gitignore": ".seedpin\n"})
     project.mint()
-    git(project.root, "init", "-q", "-b", "main")
+    repository = Repository(project.root)
     for branch, shift in (("", ""), ("theirs", "3"), ("main", "5")):
         if branch:
-            git(project.root, "checkout", "-q", *(["-b"] if branch == "theirs" else []), branch)
+            repository.git("checkout", "-q", *(["-b"] if branch == "theirs" else []), branch)
             project.pytest("--update-golden", env={"TEST_SHIFT": shift}).assert_outcomes(passed=1)
-        git(project.root, "add", "-A")
-        assert git(project.root, "commit", "-q", "-m", branch or "first") == 0
-    assert git(project.root, "merge", "theirs") == 1
+        repository.commit(branch or "first")
+    with pytest.raises(subprocess.CalledProcessError) as conflict:
+        repository.git("merge", "theirs")
+    assert conflict.value.returncode == 1
     result = project.pytest()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -275,6 +270,6 @@ def test_conflict_markers_are_called_so_and_the_offered_step_works(
     found = re.search(r"(git checkout --ours -- \S+).*then (git add -A -- [^;]+);", result.stdout.str())
     assert found
     for step in (found[1].replace("--ours", f"--{side}"), found[2]):
-        assert git(project.root, *shlex.split(step)[1:]) == 0, step
-    assert git(project.root, "commit", "-q", "-m", "merged") == 0
+        repository.git(*shlex.split(step)[1:])
+    repository.git("commit", "-q", "-m", "merged")
     project.pytest(env={"TEST_SHIFT": "5" if side == "ours" else "3"}).assert_outcomes(passed=1)
