@@ -227,6 +227,12 @@ def at_output(run: Run, event: Event) -> Divergence | None:
         return None
     if golden.kind == "clip":
         place, sentence = parted_results(run, golden, here, event.before)
+        last = event.before
+        dark = "" if last is None else wording.not_read(run.pairs, [last])
+        if last is not None and dark:
+            place = f"{last.name} -> {POST_PROCESSING}"
+            sentence = sentence.replace(f"{label(last)} agrees", f"what came out of {dark} could not be read")
+            sentence = sentence.replace(f": {POST_PROCESSING} after", f": {dark}, or {POST_PROCESSING} after")
         return run.divergence("clip", place, sentence, event)
     if golden.kind == "draw":
         return _draw_values(run, event, golden, here)
@@ -244,9 +250,13 @@ def at_output(run: Run, event: Event) -> Divergence | None:
         if item.phase == "out" and item.golden is not None and item.parent and item.parent.record is golden
     ]
     stages = [item for item in below if item.kind in ("stage", "scheduler")]
+    known = agreed(golden, here)
+    dark = wording.not_read(run.pairs, stages)
+    if dark and not raised:
+        sentence = f"{label(golden)}: {known}, {what}; what came out of {dark} inside of it could not be read"
+        return run.divergence(golden.kind, _place(golden), sentence, event)
     if stages and not raised:
         return _after_stages(run, event, golden, stages[-1])
-    known = agreed(golden, here)
     if below:
         known += f", so do its parts up to {wording.short(below[-1], golden.name)}"
     ran = [

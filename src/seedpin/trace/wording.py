@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from seedpin.trace.align import Node
 from seedpin.trace.distance import label
 from seedpin.trace.drawing import HELPERS
-from seedpin.trace.model import Fingerprint, Record, Seen, Trace, hashes_agree
+from seedpin.trace.model import Fingerprint, Record, Seen, Trace, all_agree, hashes_agree
 
 __all__ = [
     "after",
@@ -113,6 +113,18 @@ def _weight_differs(golden: Trace, here: Trace, name: str) -> bool:
         return False
     left, right = golden.weights.get(name), here.weights.get(name)
     return left is not right and (left is None or right is None or hashes_agree(left, right) is False)
+
+
+def not_read(pairs: Sequence[tuple[Record, Record]], calls: Sequence[Record]) -> str:
+    """Those at the end of ``calls`` whose outputs could not be read, in words."""
+    dark: list[str] = []
+    for call in reversed(calls):
+        here = partner(pairs, call)
+        if here is None or all_agree(call.outputs, here.outputs) is not None:
+            break
+        dark.append(label(call))
+    shown = dark[::-1] if len(dark) < 4 else [dark[-1], f"{len(dark) - 2} more", dark[0]]
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
 
 
 def owner(parameters: Sequence[str]) -> str:
