@@ -257,6 +257,10 @@ def test_weights_of_other_modules_are_not_blamed() -> None:
         (draw(bits("m", dtype="bfloat16")), "random draw 0 changed: dtype float32 -> bfloat16: "),
         (draw(bits("m"), name="torch.rand"), "random draw 0 changed: torch.randn -> torch.rand: "),
         (
+            draw(bits("m", (3,)), name="torch.rand"),
+            "random draw 0 changed: shape (1, 4, 8, 8) -> (3,), torch.randn -> torch.rand: ",
+        ),
+        (
             draw(bits("m"), generator="own cpu", state="s9"),
             "random draw 0 comes from another generator, global cpu -> own cpu: ",
         ),
@@ -265,7 +269,7 @@ def test_weights_of_other_modules_are_not_blamed() -> None:
             "random draw 0 comes from another generator, global cpu -> own cpu: ",
         ),
     ],
-    ids=["shape", "dtype", "function", "generator", "generator elsewhere"],
+    ids=["shape", "dtype", "function", "shape and function", "generator", "generator elsewhere"],
 )
 def test_a_draw_that_is_made_otherwise_is_one_draw(here: Record, says: str) -> None:
     """A draw with another shape, dtype, function or generator is told as changed, with its line."""
@@ -303,6 +307,25 @@ def test_a_draw_that_is_gone_is_not_joined_with_its_neighbour_of_another_functio
         trace(draw(bits("m0"), name="torch.bernoulli"), CHANGED),
     )
     assert found.sentence.startswith("random draw 0 is lost: torch.rand (1, 4, 8, 8) float32")
+
+
+def test_of_equal_draws_the_place_tells_which_is_gone() -> None:
+    """Draws of one function, shape and generator are told apart by the functions that asked for them."""
+    first, second = draw(bits("a"), function="noise"), draw(bits("b"), state="s1", function="blur")
+    found = parted(trace(first, second, CLIP), trace(draw(bits("a"), function="blur"), CHANGED))
+    assert found.place == "draw in noise"
+    assert found.sentence.startswith("random draw 0 is lost: torch.randn (1, 4, 8, 8) float32")
+
+
+def test_a_renamed_draw_is_laid_beside_one_of_its_own_generator() -> None:
+    """Of two draws that are gone, the one from the generator of the new draw is the one that was changed."""
+    other = draw(bits("a"), generator="own cpu", state="o0", function="blur")
+    golden = trace(other, draw(bits("b"), function="noise"), CLIP)
+    here = trace(draw(bits("c"), name="Tensor.normal_", function="make_noise"), CHANGED)
+    found = parted(golden, here)
+    assert found.sentence.startswith(
+        "random draw 0 is lost: torch.randn (1, 4, 8, 8) float32 from the own cpu"
+    )
 
 
 def test_draws_that_have_nothing_in_common_stay_lost_and_new() -> None:
@@ -350,7 +373,8 @@ def nested(level: str, output: str = "a", clip: Record = CLIP) -> Trace:
     ]
     drawn = replace(draw(bits("n")), depth=2 if level == "modules" else 1)
     extra = {} if level == "modules" else {"attention": "math"}
-    stage = call("stage", "dit", {"x": bits("x")}, bits(output), weights=level, extra=extra)
+    weights = bits(level).hash  # At each level it is made of other weights.
+    stage = call("stage", "dit", {"x": bits("x")}, bits(output), weights=weights, extra=extra)
     known = (ModuleInfo("dit", "Dit", {}),)
     return trace(stage, *(inner if level == "modules" else []), drawn, clip, level=level, modules=known)
 

@@ -19,6 +19,8 @@ A = Fingerprint("a" * 32, "float32", (2,))
 B = Fingerprint("b" * 32, "float32", (2,))
 DEVICE = Fingerprint("a" * 16, "float32", (2,))
 UNREAD = Fingerprint("", "float32", (2,), unread="on meta: it has no content")
+PART = Fingerprint("a" * 32, "float32", (2,), unread="a Plain: its memory was read, not what else it holds")
+OTHER_PART = Fingerprint("b" * 32, "float32", (2,), unread=PART.unread)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,13 @@ UNREAD = Fingerprint("", "float32", (2,), unread="on meta: it has no content")
         (A, UNREAD, None),
         (UNREAD, UNREAD, None),
         (UNREAD, Fingerprint("", "float32", (3,), unread="a DTensor"), False),
+        (PART, PART, None),
+        (PART, A, None),
+        (PART, B, None),
+        (PART, OTHER_PART, False),
         (Value("1"), Value("1"), True),
+        (Value("<Foo>"), Value("<Foo>"), None),
+        (Value("<Foo>"), Value("<Bar>"), False),
         (Value("1"), A, False),
         (A, None, False),
     ],

@@ -11,18 +11,22 @@ NOISE = "global cpu: float32 (1, 4, 8, 8)"
 
 
 def test_draws_are_listed_without_building_a_trace() -> None:
-    """Each draw that was seen gives its generator, dtype and shape, in order."""
+    """Each draw that was seen gives its generator, dtype and shape, in order; what is only known to have
+    moved has none."""
     own = torch.Generator().manual_seed(5)
+    unseen = torch.rand
     with record() as recorder:
         torch.randn(1, 4, generator=own)
         torch.nn.functional.dropout(torch.ones(3), 0.5)
         torch.zeros(2, dtype=torch.float64).uniform_()
+        unseen(2)
     assert recorder.draws() == [
         "own cpu: float32 (1, 4)",
         "global cpu: float32 (3,)",
         "global cpu: float64 (2,)",
     ]
     assert recorder._trace is None
+    assert recorder.trace().records[-1].extra["unseen"] == "yes"
 
 
 def test_long_lists_are_kept_short_and_still_tell_apart() -> None:

@@ -82,7 +82,7 @@ def _properties(result: CheckResult) -> list[tuple[str, object]]:
     """JUnit properties; several checks of a test are told apart by the check's name."""
     name = f"seedpin.{printable(result.check)}"
     found: list[tuple[str, object]] = [(f"{name}.verdict", result.verdict)]
-    found += [(f"{name}.device_class", result.device_class), (f"{name}.seed", result.seed)]
+    found += [(f"{name}.device_class", printable(result.device_class)), (f"{name}.seed", result.seed)]
     worst = (result.metrics or {}).get("worst", {})
     found += [
         (f"{name}.worst_{printable(metric)}", entry["value"]) for metric, entry in sorted(worst.items())
@@ -94,7 +94,10 @@ def _extras(run: Run, results: list[CheckResult]) -> list[Any]:
     from pytest_html import extras
 
     failing = [result for result in results if not result.passed]
-    found = [extras.text(result.message, name=f"seedpin {printable(result.check)}") for result in failing]
+    found = [
+        extras.text(printable(result.message, lines=True), name=f"seedpin {printable(result.check)}")
+        for result in failing
+    ]
     sheet = _contact(run, failing)
     if sheet is not None:
         found.append(extras.png(base64.b64encode(sheet).decode("ascii"), name="worst frames"))
