@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+import torch
+from torch import nn
+
 from seedpin.report.growth import view_divergence
 from seedpin.trace.distance import LEFT_OUT, growth
-from seedpin.trace.divergence import Divergence
+from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.model import Fingerprint, Kind, Record, Sketch
+from seedpin.trace.recorder import record
 from seedpin.trace.text import format_divergence
 
 Row = tuple[Record, Record]
@@ -68,3 +73,37 @@ def test_gaps_are_drawn_as_gaps() -> None:
     view = view_divergence(found.as_dict())
     assert view is not None
     assert {one.text for one in view.growth if one.label.startswith(LEFT_OUT)} == {""}
+
+
+class Holder:
+    def __init__(self, factor: float) -> None:
+        self.model = Wrapped(factor).eval()
+
+
+class Wrapped(nn.Module):
+    """Hands on what its last part gave, as it is or scaled."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.last = nn.Linear(16, 16)
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.last(x)
+        return out if self.factor == 1 else out * self.factor
+
+
+def test_the_place_itself_has_a_distance() -> None:
+    """Also where one side hands on the very tensor of its last part, which was sampled more coarsely."""
+    traces = []
+    for factor in (1.0, 1.5):
+        holder = Holder(factor)
+        with record(holder, level="modules") as recorder, torch.no_grad():
+            out = holder.model(torch.ones(8, 16))
+        recorder.clip(out.reshape(1, 8, 16, 1))
+        traces.append(recorder.trace())
+    parted = first_divergence(*traces)
+    assert parted is not None
+    assert [name for name, _ in parted.growth] == ["model", "frames"]
+    assert parted.growth[0][1] == pytest.approx(1 / 3, rel=0.05)

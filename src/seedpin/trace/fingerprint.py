@@ -111,7 +111,8 @@ class Fingerprints:
             known = self._recent.get(key)
             if known is not None and known[0]() is tensor and known[1] == version and known[2] == pointer:
                 slot = known[3]
-                if not samples or slot in self._gathered or self._keys[slot] is None:
+                sketched = self._gathered.get(slot)
+                if not samples or self._keys[slot] is None or (sketched and sketched[1] >= samples):
                     return slot
             slot = self._fresh(tensor, samples, pointer)
             if len(self._recent) >= _REMEMBERED:
