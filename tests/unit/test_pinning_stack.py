@@ -308,6 +308,41 @@ def test_thread_may_pin_after_thread() -> None:
     assert in_thread(lambda: kept[0].__exit__(None, None, None)) == []
 
 
+def test_the_number_of_threads_comes_back_after_an_end_in_another_thread() -> None:
+    """New threads start with it at once; the first one lacks it, which is said, and its next pin mends it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    seen: list[int] = []
+    try:
+        block = pin(1)
+        block.__enter__()
+        with pytest.warns(PinOrderWarning, match=r"'MainThread' goes on as pinned.*set_num_threads\(3\)"):
+            assert in_thread(lambda: block.__exit__(None, None, None)) == []
+        assert in_thread(lambda: seen.append(torch.get_num_threads())) == []
+        with pin(2):
+            assert torch.get_num_threads() == 1
+        assert (seen, torch.get_num_threads()) == ([3], 3)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_number_of_threads_that_was_set_meanwhile_stays() -> None:
+    """Who followed the warning, or chose another number since, keeps that."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        block = pin(1)
+        block.__enter__()
+        with pytest.warns(PinOrderWarning):
+            in_thread(lambda: block.__exit__(None, None, None))
+        torch.set_num_threads(2)
+        with pin(2):
+            pass
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_second_task_is_refused() -> None:
     """A task that would pin while another task's pin is open gets a named error; the first is undisturbed."""
     before = settled()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import seedpin
 from seedpin.config import DEFAULT_SEED
 from seedpin.errors import SameStreamWarning
 from seedpin.pinning.model import seeded_model
@@ -51,6 +53,70 @@ def test_a_generator_that_drew_since_or_that_nobody_seeded_is_no_twin() -> None:
         seeded_model(noise, seed=5)(generator=used)
         seeded_model(noise, seed=5)(generator=torch.Generator())
         seeded_model(noise, seed=5)(generator=np.random.default_rng(5))
+
+
+DRAWS: dict[str, Callable[[Any], torch.Tensor]] = {
+    "randn": lambda generator: torch.randn(3, generator=generator),
+    "rand": lambda generator: torch.rand(3, generator=generator),
+    "randint": lambda generator: torch.randint(9, (3,), generator=generator),
+    "normal": lambda generator: torch.normal(0.0, 1.0, (3,), generator=generator),
+    "normal_": lambda generator: torch.empty(3).normal_(generator=generator),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_a_bare_pin_says_that_a_generator_with_its_seed_was_drawn_from(draw: Any) -> None:
+    """Also one that nothing holds: where it drew is named, once a pin, at the line where the pin began."""
+    said = r"pin's seed \(5\) was drawn from at .*streams.py:"
+
+    @seedpin.pin(5)
+    def sample() -> None:
+        for _ in range(3):
+            draw(torch.Generator().manual_seed(5))
+
+    with pytest.warns(SameStreamWarning, match=said) as caught:
+        sample()
+    assert [(warning.filename, warning.category) for warning in caught] == [(__file__, SameStreamWarning)]
+
+
+def test_a_bare_pin_is_silent_about_other_generators_and_its_own() -> None:
+    """Another seed, the global generator by name, a stream of the pin's, a hole and an inner pin are fine."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with seedpin.pin(5) as pinned:
+            for draw in DRAWS.values():
+                draw(torch.Generator().manual_seed(6))
+                draw(torch.default_generator)
+                draw(pinned.generator("noise"))
+            with seedpin.unpinned(), warnings.catch_warnings():
+                torch.randn(3, generator=torch.Generator().manual_seed(5))
+            with seedpin.pin(7):
+                torch.randn(3, generator=torch.Generator().manual_seed(5))
+        with seedpin.pin(5, level="seeds"):
+            torch.randn(3, generator=torch.Generator().manual_seed(5))
+
+
+def test_what_looks_at_draws_changes_none_and_goes_with_the_pin() -> None:
+    """The draws of a pin are those of the same seeds without one; after it torch's own kernels are alone."""
+    torch.manual_seed(5)
+    expected = [draw(torch.default_generator) for draw in DRAWS.values()]
+    expected += [draw(torch.Generator().manual_seed(6)) for draw in DRAWS.values()]
+    with seedpin.pin(5):
+        found = [draw(None) for draw in DRAWS.values()]
+        found += [draw(torch.Generator().manual_seed(6)) for draw in DRAWS.values()]
+        inside = torch._C._dispatch_has_kernel_for_dispatch_key("aten::normal_", "BackendSelect")
+    assert all(map(torch.equal, expected, found))
+    assert inside
+    assert not torch._C._dispatch_has_kernel_for_dispatch_key("aten::normal_", "BackendSelect")
+
+
+def test_a_seeded_model_says_it_once() -> None:
+    """What was said of the arguments is not said again of the draws; a generator of the model's own is."""
+    with pytest.warns(SameStreamWarning) as caught:
+        seeded_model(noise, seed=5)(generator=torch.Generator().manual_seed(5))
+    assert len(caught) == 1
+    with pytest.warns(SameStreamWarning, match="was drawn from at"):
+        seeded_model(lambda: noise(generator=torch.Generator().manual_seed(5)), seed=5)()
 
 
 @pytest.mark.parametrize("seed", [0, 1, 42, 123, 1234, 12345, 2**31 - 1, 2**32 - 1])

@@ -51,6 +51,8 @@ class CallWatcher:
             torch.set_num_threads(int(os.environ[THREADS]))
         kept = before(model, call) if self._repeats else None
         with _recording(model, self._level) as recorder:
+            if recorder is not None:
+                recorder.given(call.name, call.method, call.args, call.kwargs)
             yield
         if kept is not None:
             self._before[id(call)] = (len(self._calls), kept)
@@ -118,4 +120,7 @@ def _joined(calls: Sequence[Call]) -> Trace | None:
         weights={name: value for trace in traces for name, value in trace.weights.items()},
         unread={name: why for trace in traces for name, why in trace.unread.items()},
         notes=tuple(dict.fromkeys(note for trace in traces for note in trace.notes)),
+        calls=None
+        if any(trace.calls is None for trace in traces)
+        else tuple(given for trace in traces for given in trace.calls or ()),
     )

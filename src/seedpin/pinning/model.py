@@ -226,9 +226,9 @@ class SeededModel:
         watch.begin()
         with ExitStack() as stack:
             stack.enter_context(generators_kept(_unique([*self._seedpin_generators, *passed])))
-            stack.enter_context(pin(info.seed, level=info.level, profile=self._seedpin_profile))
+            pinned = stack.enter_context(pin(info.seed, level=info.level, profile=self._seedpin_profile))
             if passed:
-                warn_about_twins(args, kwargs, info.seed)
+                warn_about_twins(args, kwargs, pinned._twins)
             call = PinnedCall(info, name, method, args, kwargs)
             for around in settings.around:
                 stack.enter_context(around(self, call))

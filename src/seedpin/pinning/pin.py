@@ -25,6 +25,7 @@ from seedpin.pinning.origin import find_origin
 from seedpin.pinning.profiles import active_profile, verify_profile
 from seedpin.pinning.stack import current_pin as current_pin
 from seedpin.pinning.stack import last_pin as last_pin
+from seedpin.pinning.streams import Twins, warn_about_drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,10 @@ class Pin:
     profile: str
     _found: list[nondeterminism.NondeterministicOp] = field(default_factory=list, repr=False)
     _devices: DeviceWatch = field(default_factory=DeviceWatch, repr=False, compare=False)
+    _twins: Twins = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_twins", Twins(self.seed))
 
     @property
     def warnings(self) -> tuple[nondeterminism.NondeterministicOp, ...]:
@@ -276,6 +281,7 @@ class PinBlock(Block[Pin]):
             place = frame.origin
             found = self._held(frame)._found
             nondeterminism.warn_about(found, seed=self._seed, file=place.file, line=place.line)
+            warn_about_drawn(self._held(frame)._twins, place.file, place.line)
 
 
 class _Hole(Block[None]):
@@ -304,7 +310,8 @@ def pin(seed: int = DEFAULT_SEED, *, level: str = "strict", profile: str | None 
 
     Raises SeedError and ConfigError here; ProfileTooLateError, AutotuneError and ConcurrentPinError at the
     start of the block, NondeterministicOpError from it; PinError at its end if something could not be
-    restored. Warns PinOrderWarning if it ends before a pin that began inside of it.
+    restored. Warns PinOrderWarning if it ends before a pin that began inside of it, and, but at level
+    ``seeds``, SameStreamWarning if its block drew from a torch generator that has the pin's seed.
     """
     return PinBlock(check_seed(seed), check_level(level), profile)
 

@@ -16,12 +16,14 @@ import os
 import sys
 import threading
 import warnings
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from seedpin.errors import ConcurrentPinError, PinError, PinOrderWarning, SeedpinWarning
 from seedpin.pinning import nondeterminism, sources, switches
 from seedpin.pinning.deferred import ImportWatch
+from seedpin.pinning.streams import Twins, TwinWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +62,10 @@ class _Process:
 
     frames: list[Frame] = field(default_factory=list)
     last: Pin | None = None
+    owed: weakref.WeakKeyDictionary[threading.Thread, dict[str, Any]] = field(
+        default_factory=weakref.WeakKeyDictionary
+    )
+    """What only a thread itself can put back, of a pin that it began and that another thread ended."""
     lock: Any = field(default_factory=threading.RLock)
 
     def renew_lock(self) -> None:
@@ -107,21 +113,34 @@ def end(frame: Frame, error: BaseException | None) -> Report:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How the end of ``frame`` went; ``given_up`` and ``going_on`` began inside of it and had not ended."""
+    """How the end of ``frame`` went; ``given_up`` and ``going_on`` began inside of it and had not ended.
+
+    ``owed`` is what the thread that began it has to put back itself, by the name of the switch.
+    """
 
     frame: Frame
     failures: list[str] = field(default_factory=list)
     given_up: list[Frame] = field(default_factory=list)
     going_on: list[Frame] = field(default_factory=list)
+    owed: dict[str, Any] = field(default_factory=dict)
 
     def speak(self, error: BaseException | None) -> None:
         """Say what is to be said about an end, now that all is done.
 
         Raises PinError if something could not be restored, or if the frame had been given up meanwhile and
         its block ran on; only warns where ``error`` is on its way out. Warns PinOrderWarning if another frame
-        began inside of this one and had not ended.
+        began inside of this one and had not ended, or if it ended in another thread than it began in.
         """
         frame = self.frame
+        if self.owed:
+            began, ended = frame.origin.thread.name, threading.current_thread().name
+            calls = " and ".join(f"torch.set_{name}({value})" for name, value in self.owed.items())
+            what = (
+                f"{frame} began in thread {began!r} and ended in {ended!r}, where nothing can be set for "
+                f"the other: {began!r} goes on as pinned until its next pin. End it in the thread that began "
+                f"it, or call {calls} there"
+            )
+            warnings.warn_explicit(what, PinOrderWarning, frame.origin.file, frame.origin.line)
         if self.given_up or self.going_on:
             later = ", ".join(map(str, self.given_up + self.going_on))
             what = f"{frame} ended before {later}, which began inside of it"
@@ -168,6 +187,7 @@ def _alone(work: Callable[[], _T]) -> _T:
 
 def _begin(frame: Frame) -> None:
     _refuse_beside(frame)
+    _pay()
     frame.sources, frame.switches = sources.snapshot(), switches.snapshot()
     _PROCESS.frames.append(frame)
     _settle()
@@ -215,7 +235,8 @@ def _end(frame: Frame, error: BaseException | None) -> Report:
         failures += _take_out(other)
     failures += _take_out(frame)
     _settle()
-    return Report(frame, failures, lost, [other for other in later if other not in lost])
+    owed = _PROCESS.owed.get(frame.origin.thread, {}) if not frames else {}
+    return Report(frame, failures, lost, [other for other in later if other not in lost], owed)
 
 
 def _take_out(frame: Frame) -> list[str]:
@@ -254,7 +275,33 @@ def _update_outer(hole: Frame, index: int, above: Frame | None) -> list[str]:
 
 def _restore(frame: Frame) -> list[str]:
     here = frame.origin.thread is threading.current_thread()
+    if not here and frame.origin.thread.is_alive():
+        _owe(frame)
     return switches.restore(frame.switches, other_thread=not here) + sources.restore(frame.sources)
+
+
+def _owe(frame: Frame) -> None:
+    """Note what the thread that began ``frame`` still has as it was held, and only it can put back."""
+    pin = frame.pin
+    owed = {
+        switch.name: frame.switches[switch.name]
+        for switch in switches.available()
+        if pin is not None
+        and pin.level in switches.SWITCH_LEVELS
+        and switch.inherited
+        and switch.name in frame.switches
+        and switch.held(pin.level, frame.switches[switch.name], pin.profile) != frame.switches[switch.name]
+    }
+    if owed:
+        _PROCESS.owed[frame.origin.thread] = owed
+
+
+def _pay() -> None:
+    """Put back in this thread what an end elsewhere could not, where it still is as it was held."""
+    owed = _PROCESS.owed.pop(threading.current_thread(), {})
+    for switch in switches.available() if owed else ():
+        if switch.name in owed and switch.read() == switch.held("strict", owed[switch.name]):
+            switch.write(owed[switch.name])
 
 
 def _outer_of(hole: int) -> int:
@@ -275,6 +322,16 @@ def _settle() -> None:
         _COLLECTOR.start()
     else:
         _COLLECTOR.stop()
+    if any(frame.pin is not None and frame.pin.level in switches.SWITCH_LEVELS for frame in _PROCESS.frames):
+        _TWINS.start()
+    else:
+        _TWINS.stop()
+
+
+def _twins_of_innermost() -> Twins | None:
+    """What the pin that holds now knows of generators with its seed; None in a hole and at ``seeds``."""
+    pin = current_pin()
+    return pin._twins if pin is not None and pin.level in switches.SWITCH_LEVELS else None
 
 
 def _found_by_innermost() -> list[nondeterminism.NondeterministicOp] | None:
@@ -306,6 +363,7 @@ def _module_arrived(module: str) -> None:
 
 _WATCH = ImportWatch(switches.LATE_MODULES, _module_arrived)
 _COLLECTOR = nondeterminism.Collector(_found_by_innermost)
+_TWINS = TwinWatch(_twins_of_innermost)
 
 
 def open_frames() -> list[Frame]:

@@ -24,7 +24,8 @@ class Switch:
     ``strict`` and ``warn`` turn the value found into the value held under a pin of that level; under the
     profile ``portable``, where it is given, ``portable`` turns the level into it.
     ``module`` is what must be imported already for the switch to exist; each thread has its own of those that
-    are ``of_thread``.
+    are ``of_thread``. Each has its own of those that are ``inherited``, too, and a thread that starts
+    takes what was set last in any.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Switch:
     module: str = ""
     portable: Callable[[str], Any] | None = None
     of_thread: bool = False
+    inherited: bool = False
 
     def held(self, level: str, found: Any, profile: str | None = None) -> Any:
         """The value under a pin of ``level`` and ``profile`` (None: the profile of this process)."""
@@ -65,9 +67,15 @@ def row(
     portable: Callable[[str], Any] | None = None,
     available: bool | Callable[[], bool] = True,
     of_thread: bool = False,
+    inherited: bool = False,
 ) -> Switch:
     can = available if callable(available) else lambda: available
-    return Switch(name, why, read, write, held, warn or held, can, portable=portable, of_thread=of_thread)
+    return Switch(
+        *(name, why, read, write, held, warn or held, can),
+        portable=portable,
+        of_thread=of_thread,
+        inherited=inherited,
+    )
 
 
 def attribute(

@@ -80,6 +80,7 @@ _SET: tuple[Switch, ...] = (
         torch.get_num_threads,
         torch.set_num_threads,
         to(1),
+        inherited=True,
     ),
     row(
         "numpy_blas_threads",
@@ -207,6 +208,8 @@ def restore(values: Mapping[str, Any], *, other_thread: bool = False) -> list[st
     """
 
     def differs(switch: Switch) -> bool:
+        if other_thread and switch.inherited:
+            return True  # what this thread has does not tell what the next one will start with
         try:
             return bool(switch.read() != values[switch.name])
         except Exception:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from seedpin.trace.entry import Raw
+from seedpin.trace.entry import Raw, filled
 from seedpin.trace.fingerprint import Fingerprints
-from seedpin.trace.model import Fingerprint, Level, ModuleInfo, Record, Trace
+from seedpin.trace.model import Fingerprint, Given, Level, ModuleInfo, Record, Trace
+from seedpin.trace.observe import Slots
 from seedpin.trace.weights import Held, Weights, hash_of_weights, short_hash
 
 __all__ = ["build"]
@@ -23,6 +24,7 @@ def build(
     modules: tuple[ModuleInfo, ...],
     notes: Sequence[str],
     meta: Mapping[str, str],
+    calls: Sequence[tuple[str, Slots, tuple[str, ...]]] = (),
 ) -> Trace:
     """Put the fingerprints in their places; waits for an accelerator's."""
     prints = table.resolve()
@@ -65,6 +67,7 @@ def build(
         tuple(lines),
         dict(meta),
         unread=reasons | {name: UNCOUNTED for name in sorted(doubtful) if name not in reasons},
+        calls=tuple([Given(name, filled(slots, prints), left) for name, slots, left in calls]) or None,
     )
 
 

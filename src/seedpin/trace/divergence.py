@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from seedpin.trace.align import align, tree
+from seedpin.trace.arguments import changed_arguments
 from seedpin.trace.differing import differing
 from seedpin.trace.findings import at_input, at_output, one_sided, other_generator, unseen
 from seedpin.trace.model import Fingerprint, Record, Trace
@@ -24,15 +25,22 @@ def first_divergence(golden: Trace, here: Trace) -> Divergence | None:
     """Where ``here`` parts from ``golden``, or None if nothing that matters differs.
 
     A record on one side only, or a changed argument, counts when something after it differs too. Traces of
-    levels ``stages`` and ``modules`` are compared at ``stages``, and the sentence says so. Raises TraceError
-    where one trace alone has level ``ops``.
+    levels ``stages`` and ``modules`` are compared at ``stages``, and the sentence says so. Where the calls
+    were given other arguments, these come first. Raises TraceError where one trace alone has level ``ops``.
     """
     found = _first(*at_common_level(golden, here))
-    if found is None or golden.level == here.level:
+    if found is None:
+        return None
+    if golden.level != here.level:
+        side = "the golden" if golden.level == "modules" else "this run"
+        said = f"{found.sentence} (compared at level stages: modules were recorded in {side} only)"
+        found = replace(found, sentence=said)
+    # What the call was given comes before all that happened in it.
+    argument, said = changed_arguments(golden, here)
+    if not argument:
         return found
-    side = "the golden" if golden.level == "modules" else "this run"
-    said = f"{found.sentence} (compared at level stages: modules were recorded in {side} only)"
-    return replace(found, sentence=said)
+    place = f"argument {argument} of the call"
+    return replace(found, kind="argument", place=place, step=None, sentence=f"{said}; then: {found.sentence}")
 
 
 def _first(golden: Trace, here: Trace) -> Divergence | None:

@@ -15,7 +15,7 @@ from seedpin.trace.model import Argument, Fingerprint, Kind, Level, Record
 from seedpin.trace.observe import Slots
 from seedpin.trace.weights import Held
 
-__all__ = ["Entry", "Raw", "parameters_of", "scheduler_entry", "to_watch"]
+__all__ = ["Entry", "Raw", "filled", "parameters_of", "scheduler_entry", "to_watch"]
 
 
 class Entry:
@@ -133,8 +133,8 @@ class Raw:
         """The record, with the fingerprints in the slots' place."""
         return Record(
             *(self.kind, self.name, self.call, self.depth, self.stage, self.step),
-            inputs=_filled(self.inputs, table),
-            outputs=_filled(self.outputs, table),
+            inputs=filled(self.inputs, table),
+            outputs=filled(self.outputs, table),
             weights=weights,
             site=self.site,
             extra=self.extra,
@@ -144,7 +144,7 @@ class Raw:
         )
 
 
-def _filled(slots: Slots, table: list[Fingerprint]) -> tuple[Argument, ...]:
+def filled(slots: Slots, table: list[Fingerprint]) -> tuple[Argument, ...]:
     return tuple([(name, table[seen] if isinstance(seen, int) else seen) for name, seen in slots])
 
 

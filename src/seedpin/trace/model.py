@@ -18,6 +18,7 @@ __all__ = [
     "LEVELS",
     "Argument",
     "Fingerprint",
+    "Given",
     "Kind",
     "Level",
     "ModuleInfo",
@@ -139,6 +140,17 @@ class ModuleInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """What one pinned call was given, by parameter; of tensors the hash, of generators seed and state."""
+
+    name: str
+    """The method's, ``__call__`` for the model itself."""
+    arguments: tuple[Argument, ...]
+    defaults: tuple[str, ...] = ()
+    """Names of those that the caller left at the signature's default."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """All that was seen of one run."""
 
@@ -153,6 +165,8 @@ class Trace:
     meta: Mapping[str, str] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
     """Why a parameter or buffer was not read, by qualified name: nothing may be said of its value."""
+    calls: tuple[Given, ...] | None = None
+    """The pinned calls' own arguments; None where they were not recorded, as by an older version."""
 
 
 FORMAT_1 = "v1:"

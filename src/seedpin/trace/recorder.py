@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from seedpin.errors import TraceError
+from seedpin.trace.arguments import MOST, generators_in, named_arguments
 from seedpin.trace.building import build
 from seedpin.trace.draws import StateWatch, patch_draws
 from seedpin.trace.entry import Entry, Raw, scheduler_entry, to_watch
@@ -104,6 +105,7 @@ class Recorder:
         self._stages: list[str] = [""]
         self._calls: dict[str, int] = {}
         self._loops = Loops()
+        self._given: list[tuple[str, Slots, tuple[str, ...]]] = []
         self._thread = 0
         self.busy = False
         self._dropped = 0
@@ -400,6 +402,30 @@ class Recorder:
             key = names[index] if names else f"frame {index}"
             self.see(key, array, raw.outputs, STAGE_SAMPLES if index < 256 else MODULE_SAMPLES)
 
+    def given(
+        self, name: str, method: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        """Note what the call that is recorded was given, as it is now: the call may write into it."""
+        self.guarded("the call's arguments", self._note_given, name, method, args, kwargs)
+
+    def _note_given(
+        self, name: str, method: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        found, left = named_arguments(method, args, kwargs)
+        slots: Slots = []
+        for key, value in found:
+            generators = generators_in(key, value)
+            if generators:
+                slots += generators
+            else:
+                self.see(key, value, slots)
+            if len(slots) > MOST:
+                said = f"only {MOST} values of the call's arguments were kept, up to {key}"
+                self._failures.setdefault(said)
+                del slots[MOST:]
+                break
+        self._given.append((name, slots, left))
+
     def inside(self) -> str:
         """Name of the innermost open record."""
         return self._open[-1].name if self._open else ""
@@ -434,7 +460,7 @@ class Recorder:
         try:
             self._trace = build(
                 *(self.level, self._records, self._fingerprints, self._weights),
-                *(self._inventory.infos(), self._all_notes(), self._meta),
+                *(self._inventory.infos(), self._all_notes(), self._meta, self._given),
             )
         finally:
             if collecting:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from seedpin.errors import TraceError
+from seedpin.trace.arguments import as_json, from_json
 from seedpin.trace.model import (
     FORMAT_1,
     KINDS,
@@ -115,6 +116,7 @@ def to_bytes(trace: Trace) -> bytes:
         "unread": dict(trace.unread),
         "notes": list(trace.notes),
         "meta": dict(trace.meta),
+        **({} if trace.calls is None else {"calls": as_json(trace.calls)}),
         "records": len(trace.records),
         "arguments": len(arguments),
         "table": len(table),
@@ -250,6 +252,7 @@ def _read(raw: bytes, version: int) -> Trace:
         tuple(_texts(head["notes"])),
         _mapping(head["meta"]),
         unread=unread_weights | _mapping(head.get("unread", {})),
+        calls=from_json(head.get("calls")),
     )
 
 
