@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -245,6 +246,23 @@ def test_a_test_that_a_fresh_process_cannot_run_gets_no_golden(
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines([words, "*next: *"])
     assert not (birth.root / "golden").exists()
+
+
+@pytest.mark.parametrize(
+    ("after", "program"),
+    [("os._exit(3) if is_fresh() else None", "python -m pytest"), ("assert not is_fresh()", "pytest")],
+    ids=["dies", "fails"],
+)
+def test_the_step_after_a_fresh_process_failed_has_the_sessions_options(
+    birth: Project, after: str, program: str
+) -> None:
+    """What is offered runs the test as the session ran it: its options, without those of the update."""
+    birth.write({"test_plain.py": PLAIN.format(after=after)})
+    result = birth.pytest("--update-golden=all", "-o", "junit_family=xunit1", "--seedpin-trace=modules")
+    (line,) = [line for line in result.stdout.str().splitlines() if "next: " in line]
+    options = "-o junit_family=xunit1 --seedpin-trace=modules"
+    assert re.search(f"next: {program} .*{options} test_plain.py::", line)
+    assert "--update-golden" not in line
 
 
 TWO = (

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from support.net import TEST
 from support.project import Project
 
 MANY = """
@@ -96,6 +97,7 @@ def test_rule_5_the_summary_is_the_same_with_and_without_workers(many: Project) 
         "within tolerance     test_many.py::test_within",
         TALLY,
         "obtained clips and results: RUN",
+        "to look at them: seedpin review, or pytest --golden-report for a page",
     ]
     assert lines[1].endswith("::video  frames: 2 in the golden, 3 here.")
     assert lines[5].endswith("::video  max_abs 3, limit <= 4 at frame 0")
@@ -105,6 +107,17 @@ def test_rule_5_the_summary_is_the_same_with_and_without_workers(many: Project) 
         result.assert_outcomes(failed=5, passed=3)
         assert result.stdout.str().count("more: seedpin explain") == 5
     assert many.golden_files() == before
+
+
+def test_checks_with_one_cause_are_counted_and_the_ways_to_look_named_once(net: Project) -> None:
+    """Checks that part at one place are told together; the last line says how to see them."""
+    net.write({"test_net.py": TEST + TEST.partition("\n\n\n")[2].replace("def test_net", "def test_other")})
+    net.mint()
+    lines = summary(net.pytest(env={"EPS": "1e-3"}))
+    assert lines.count("2 checks part at norm") == 1
+    assert lines[-1] == "to look at them: seedpin review, or pytest --golden-report for a page"
+    lines = summary(net.pytest("--golden-report", env={"EPS": "1e-3"}))
+    assert "to look at them: seedpin review" in lines
 
 
 def test_from_another_folder_it_is_said_where_commands_are_meant(

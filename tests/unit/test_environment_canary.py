@@ -102,6 +102,23 @@ def test_the_battery_covers_what_models_are_made_of(here: dict[str, str]) -> Non
         assert f"canary.{key}" in here
 
 
+def test_two_overrides_of_one_operation_are_told_apart() -> None:
+    """What the user puts in the place of a kernel is measured, and another one after it as well."""
+    library: Any = torch.library.Library
+    found = []
+    with pin(1, profile="native"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for value in (1.0, 2.0):
+            own = library("aten", "IMPL")
+            own.impl("sqrt", lambda x, value=value: torch.full_like(x, value), "CPU")
+            try:
+                measured = canary.with_canary(capture_environment(cpu_class()), cpu_class())
+                found.append({entry.key: entry.value for entry in measured.entries}["canary.sqrt.float32"])
+            finally:
+                own._destroy()
+    assert found[0] != found[1]
+
+
 def test_definitions_are_pinned() -> None:
     """Whoever changes what a family computes raises its version, so that goldens of before excuse nothing.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,7 @@ def _out(operation: Callable[..., Any], *more: Any) -> Operation:
 
 
 MKL: Any = torch.backends.mkl
+LIBRARY: Any = torch.library.Library
 
 ROOTS: dict[str, Operation] = {
     "sqrt": torch.sqrt,
@@ -464,6 +466,21 @@ def test_another_profile_leaves_torch_alone(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(profiles._Active, "profile", "portable")
         with seedpin.pin(1), seedpin.pin(1, profile="native"):
             assert not kernels.installed()
+
+
+def test_a_kernel_of_the_users_own_goes_before_them() -> None:
+    """What the user registered for the CPU computes under the pin too, until it is taken away again."""
+    x = torch.rand(16)
+    with replaced(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        library: Any = LIBRARY("aten", "IMPL")
+        library.impl("sqrt", lambda x: torch.full_like(x, 7.0), "CPU")
+        try:
+            assert torch.equal(torch.sqrt(x), torch.full((16,), 7.0))
+            np.testing.assert_array_equal(x.clone().sqrt_().numpy(), np.sqrt(x.numpy()))
+        finally:
+            library._destroy()
+        np.testing.assert_array_equal(torch.sqrt(x).numpy(), np.sqrt(x.numpy()))
 
 
 def test_all_threads_see_them() -> None:

@@ -13,6 +13,7 @@ import torch
 
 import seedpin
 from seedpin.config import DEFAULT_SEED
+from seedpin.environment import battery, canary
 from seedpin.errors import SameStreamWarning
 from seedpin.pinning.model import seeded_model
 
@@ -94,6 +95,15 @@ def test_a_bare_pin_is_silent_about_other_generators_and_its_own() -> None:
                 torch.randn(3, generator=torch.Generator().manual_seed(5))
         with seedpin.pin(5, level="seeds"):
             torch.randn(3, generator=torch.Generator().manual_seed(5))
+
+
+def test_the_canary_is_no_twin() -> None:
+    """The generator that the canary draws from is not the user's, whatever the pin's seed is."""
+    seed = battery.Bench(torch.device("cpu"), torch.float32).generator().initial_seed()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SameStreamWarning)
+        with seedpin.pin(seed):
+            canary.measure(torch.device("cpu"))
 
 
 def test_what_looks_at_draws_changes_none_and_goes_with_the_pin() -> None:

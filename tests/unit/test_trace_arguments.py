@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from seedpin.checking.calls import Call, Watch, trace_of
 from seedpin.pinning.model import PinnedCall, SeededModel, seeded_model
-from seedpin.plugin.calls import Call, Watch, trace_of
 from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.model import Trace, Value
 from seedpin.trace.storage import from_bytes, to_bytes
@@ -34,7 +34,8 @@ class Scaled(nn.Module):
     ) -> torch.Tensor:
         start = torch.ones(4) if image is None else image
         own = generator[0] if isinstance(generator, list) else generator
-        return self.layer(start + torch.randn(4, generator=own)) * guidance_scale
+        result: torch.Tensor = self.layer(start + torch.randn(4, generator=own)) * guidance_scale
+        return result
 
 
 def traced(*args: Any, **kwargs: Any) -> Trace:

@@ -50,6 +50,8 @@ class Artifact:
     calls: tuple[Call, ...]
     location: str
     allow: frozenset[str]
+    said: list[tuple[str, type[Warning]]] = field(default_factory=list)
+    """Warnings about what was judged. They are given once the result is kept: a filter may raise them."""
 
     def tolerance(self) -> Tolerance | None:
         """The tolerance that is in force: the declared one, else the configuration's for this class."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,6 +65,8 @@ class Start:
     arguments: tuple[str, ...] = ()
     last: tuple[str, ...] = ("-p", "no:cacheprovider")
     importable: bool = True
+    typed: str = "python -m pytest"
+    """The beginning of a command that does the same for a user, as pytest was started."""
 
 
 @contextmanager
@@ -105,11 +108,11 @@ def fresh_run(
         done = process.run([*python, *arguments, *selection], start.folder, variables)
         results = {result.id: result for result in latest_results(Run(run))}
         if done.returncode not in (0, 1) or not (results or only):
-            shown = " ".join(selection[:10])
+            shown = shlex.join((only or selection)[:10])
             raise ModelError(
                 f"pytest ended with exit code {done.returncode} and {len(results)} check(s) for "
                 f"{shown} in a fresh process:\n{done.stdout[-2000:]}{done.stderr[-1000:]}",
-                hint=f"python -m pytest {shown}",
+                hint=f"{start.typed} {shown}",
             )
         yield Fresh(done.returncode, done.stdout, results, folder / "golden", _problems(folder))
 

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -32,10 +33,12 @@ def _leaves_a_result(check: Check) -> Check:
         __tracebackhide__ = True
         self._begin(args, kwargs, _location())
         try:
-            return check(self, *args, **kwargs)
+            result = check(self, *args, **kwargs)
         except Exception as error:
             self._end_invalid(error)
             raise
+        self._warn()
+        return result
 
     return cast(Check, recorded)
 
@@ -47,6 +50,7 @@ class Gate:
         self._context = context
         self._kind = kind_of_fixture(context.fixture)
         self._pending = PendingCheck(None, None, "", self._kind)
+        self._said: list[tuple[str, type[Warning]]] = []
 
     @_leaves_a_result
     def check(
@@ -79,6 +83,13 @@ class Gate:
         how = {key: kwargs[key] for key in kwargs if key not in (*keys, "name", "tolerance", "allow")}
         self._pending = PendingCheck(given, name, location, self._kind, how)
 
+    def _warn(self) -> None:
+        """Give the warnings of the check that was just kept; one that a filter raises fails the test."""
+        said, self._said = self._said, []
+        path, _, line = self._pending.location.rpartition(":")
+        for message, category in said:
+            warnings.warn_explicit(message, category, path, int(line))
+
     def _end_invalid(self, error: Exception) -> None:
         """Records the check that is pending as invalid; its name is free for another try."""
         from seedpin.checking.invalid import invalid_result
@@ -99,6 +110,7 @@ class Gate:
         artifact = gather(self._context, self._pending, obtained, name, tolerance, allow)
         result = dataclasses.replace(judge(artifact), seconds=time.perf_counter() - started)
         self._context.state.add(result)
+        self._said = artifact.said
         return result
 
 

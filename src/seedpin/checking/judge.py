@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import warnings
 from typing import Any
 
 from seedpin.checking.artifact import Artifact
@@ -321,10 +320,8 @@ def warn_of_suspicious(artifact: Artifact, comparison: Comparison) -> None:
 
 
 def _warn(artifact: Artifact, message: str, category: type[Warning]) -> None:
-    """Warns at the line of the call of ``check``."""
-    path, _, line = artifact.location.rpartition(":")
-    said = f"{artifact.key.test} ({artifact.key.check}): {message}"
-    warnings.warn_explicit(said, category, path, int(line))
+    """Has a warning given at the line of the call of ``check``, once the result is kept."""
+    artifact.said.append((f"{artifact.key.test} ({artifact.key.check}): {message}", category))
 
 
 def say(artifact: Artifact, comparison: Comparison, result: CheckResult) -> CheckResult:

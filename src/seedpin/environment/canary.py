@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 def with_canary(environment: Environment, device: DeviceClass) -> Environment:
     """``environment`` and, as keys that move bits, what operations compute on ``device`` right now.
 
-    Runs once per process for a device and the settings that ``environment`` holds. Without a device of the
-    class ``device`` in use in this process nothing can be measured, and ``environment`` comes back as it is.
+    Runs once per process for a device and the settings that ``environment`` holds, and each time where
+    the user has put kernels in the place of torch's own. Without a device of the class ``device`` in use in
+    this process nothing can be measured, and ``environment`` comes back as it is.
     """
     where = _torch_device(device)
     if where is None:
@@ -61,12 +62,23 @@ def _measured_once(
     # What Python code put in the place of torch's own kernels is no setting that can be read elsewhere: the
     # names of the operations, and the attention function (by identity: a cache must not keep it alive).
     kernels = frozenset(getattr(torch.library, "_impls", ()))
+    if any(_is_users(name, device.type.upper()) for name in kernels):
+        return measure(device)  # The names do not tell two of them apart, and nothing else can be asked.
     attention = attention_function()
     key = (str(device), name, settings, kernels, getattr(attention, "__qualname__", ""), id(attention))
     found = _PROCESS.found.get(key)
     if found is None:
         found = _PROCESS.found[key] = measure(device)
     return found
+
+
+def _is_users(registered: str, kind: str) -> bool:
+    """Whether ``aten/sqrt/CPU`` is an override of the user's, for the host or a device of ``kind``.
+
+    Torch itself registers kernels in Python for accelerators, of operations whose names begin with ``_``.
+    """
+    library, operation, key = registered.split("/", 2) if registered.count("/") == 2 else ("", "", "")
+    return library == "aten" and (key == "CPU" or (key == kind and not operation.startswith("_")))
 
 
 def measure(device: torch.device) -> dict[str, str]:

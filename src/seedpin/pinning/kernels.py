@@ -11,6 +11,9 @@ they are and serve what is not replaced here: other devices, layouts and dtypes 
 numbers never reach those parts of MKL). Nothing is overridden, and with the library destroyed everything is
 as before. The dispatcher belongs to the process: the replacements hold in all of its threads.
 
+A kernel that the user has registered for the CPU through ``torch.library`` goes before these: it is the
+user's choice, and the canary measures what it computes.
+
 Code that ``torch.compile`` generates calls none of these operations, nor MKL's.
 """
 
@@ -67,6 +70,8 @@ class _Process:
 
 
 _LIBRARY: Any = torch.library.Library
+OVERRIDDEN: set[str] = getattr(torch.library, "_impls", set())
+"""Torch's own list of what Python code has registered: ``aten/sqrt/CPU``."""
 
 
 def installed() -> str:
@@ -84,7 +89,8 @@ def install(level: str) -> None:
         library = _LIBRARY("aten", "IMPL")
         try:
             for entry, kernel in _entries().items():
-                library.impl(entry, kernel, _KEY, with_keyset=True)
+                if f"aten/{entry}/{_KEY}" not in OVERRIDDEN:
+                    library.impl(entry, _unless_overridden(entry, kernel), _KEY, with_keyset=True)
         except BaseException:
             library._destroy()
             raise
@@ -113,6 +119,18 @@ def _entries() -> dict[str, Function]:
         "triangular_solve.X": _solve(aten.triangular_solve.X),
     }
     return entries
+
+
+def _unless_overridden(entry: str, kernel: Function) -> Function:
+    """``kernel``; where the user has put one of their own in the place of ATen's, that one."""
+    op, users = _overload(entry), f"aten/{entry}/CPU"
+
+    def respectful(keys: torch._C.DispatchKeySet, *arguments: Any, **options: Any) -> Any:
+        if users in OVERRIDDEN:  # asked at each call: it may come and go while a pin is active
+            return op.redispatch(keys - _BELOW, *arguments, **options)
+        return kernel(keys, *arguments, **options)
+
+    return respectful
 
 
 def _three(functional: str, in_place: str, out: str, choice: Choice) -> dict[str, Function]:

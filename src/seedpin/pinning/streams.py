@@ -26,6 +26,7 @@ from seedpin.trace.draws import generator_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from types import FrameType
 
 _ENTRIES = ("normal_", "uniform_", "random_", "random_.from", "random_.to")
 """What torch.randn, rand, randint, normal and the methods that fill a tensor end in, whatever was called."""
@@ -61,6 +62,8 @@ class TwinWatch:
         library = _LIBRARY("aten", "IMPL")
         try:
             for entry in _ENTRIES:
+                if f"aten/{entry}/{_KEY}" in getattr(torch.library, "_impls", ()):
+                    continue  # The user's own stands there: what draws through it is not seen.
                 name, _, overload = entry.partition(".")
                 op = getattr(getattr(torch.ops.aten, name), overload or "default")
                 library.impl(entry, self._kernel(op), _KEY, with_keyset=True)
@@ -88,12 +91,18 @@ class TwinWatch:
             before: Any = None if pinned is None else pinned.get_state()
             result = op.redispatch(keys, *args, generator=generator, **options)
             # What comes here is a wrapper of its own: the pinned generator itself is known by having moved.
-            if pinned is not None and torch.equal(before, pinned.get_state()):
+            stayed = pinned is not None and torch.equal(before, pinned.get_state())
+            if stayed and not _is_canary(sys._getframe(1)):
                 frame = calling_frame(sys._getframe(1))
                 known.drawn_at = f"{frame.f_code.co_filename}:{frame.f_lineno}"
             return result
 
         return kernel
+
+
+def _is_canary(frame: FrameType) -> bool:
+    """Whether seedpin's own canary draws, whose seed may be the pin's as well as any other."""
+    return str(frame.f_globals.get("__name__", "")).startswith("seedpin.environment.")
 
 
 def _pinned_if_at_start(generator: torch.Generator) -> torch.Generator | None:

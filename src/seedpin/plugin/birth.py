@@ -187,6 +187,8 @@ class Birth:
             self._session.take(dataclasses.replace(result, written=final))
 
     def _tell_unproved(self, test: str, entries: Sequence[Waiting], proofs: Sequence[Proof]) -> None:
+        from seedpin.plugin.fresh_start import typed_command
+
         proofs_by_check = {
             entry.golden.key.check: proof for entry, proof in zip(entries, proofs, strict=True)
         }
@@ -199,7 +201,8 @@ class Birth:
             if not proof.differs:
                 error = UnprovedError(
                     f"{result.id}: {proof.reasons[0]} No golden of this test was written.",
-                    hint=f"pytest {shlex.quote(test)}, alone and in a new process, must pass",
+                    hint=f"{typed_command(self._config)} {shlex.quote(test)}, alone and in a new process, "
+                    "must pass",
                 )
                 told.append(str(error))
                 records.append(self._unwritten(result))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,6 +16,15 @@ from seedpin.plugin.state import VARIABLES
 _OUTPUTS = {"xmlpath": "--junitxml", "htmlpath": "--html", "report_log": "--report-log"}
 # Given anew, whatever the session was given; with the number of values that follow.
 _SET_HERE = {"--rootdir": 1, "-c": 1, "--config-file": 1}
+
+
+def typed_command(config: pytest.Config, program: str = "pytest") -> str:
+    """``pytest`` with the options of this session that may change what a test gives: tests follow."""
+    from seedpin.refs.arguments import shown_options
+
+    raw = tuple(str(argument) for argument in config.invocation_params.args)
+    options = shown_options(raw, tuple(config.option.file_or_dir or ()))
+    return shlex.join([*program.split(), *(option for option in options if option != "--golden-report")])
 
 
 def same_start(config: pytest.Config, scratch: Path) -> Start:
@@ -43,4 +53,5 @@ def same_start(config: pytest.Config, scratch: Path) -> Start:
         arguments=tuple(argument for argument in given if argument != "--golden-report"),
         last=tuple(last),
         importable=any(Path(entry or ".").resolve() == folder for entry in sys.path),
+        typed=typed_command(config, "python -m pytest"),
     )

@@ -272,7 +272,13 @@ class SeedpinSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self.results:
             return
-        from seedpin.report.terminal import format_summary, format_tally, format_written
+        from seedpin.report.terminal import (
+            format_shared_places,
+            format_summary,
+            format_tally,
+            format_ways_to_look,
+            format_written,
+        )
 
         results = self.latest()
         written = [result for result in results if result.written in {"created", "updated"}]
@@ -283,7 +289,7 @@ class SeedpinSession:
         if not rows and not written:
             return
         terminalreporter.section("seedpin", sep="=")
-        for line in rows:
+        for line in (*rows, *format_shared_places(results)):
             terminalreporter.write_line(line)
         if written:
             proof = "" if self.birth is None else self.birth.proof()
@@ -307,6 +313,9 @@ class SeedpinSession:
         if any(result.obtained for result in results):
             folder = self.settings.shown(self.run.path)
             terminalreporter.write_line(f"obtained clips and results: {folder}")
+        look = format_ways_to_look(results, reported=bool(self.config.getoption("golden_report", False)))
+        if look:
+            terminalreporter.write_line(look)
         root = self.config.rootpath
         if rows and self.config.invocation_params.dir.resolve() != root.resolve():
             # Messages are kept, and read elsewhere too; so they name all from the root.

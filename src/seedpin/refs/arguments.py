@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +34,11 @@ _DROPPED: Mapping[str, int] = {
     "--trace": 0,
     "-x": 0,
 }
+# Of these, what says how a model is run: part of a command that the user is to type.
+_OWN_SETTINGS = frozenset(
+    ["--golden-dir", "--golden-device-class", "--seedpin-cpu-profile", "--seedpin-trace"]
+)
+_UPDATING: Mapping[str, int] = {"--golden-probe": 1, "--golden-reason": 1, "--update-golden": 0}
 # Change which tests run: never the bits that one test gives.
 _SELECTING: Mapping[str, int] = {
     "--deselect": 1,
@@ -149,16 +154,20 @@ def split_node_id_argument(argument: str) -> tuple[str, ...]:
 
 
 def settings_of(
-    raw: Sequence[str], positionals: Sequence[str], without: Mapping[str, int] = MappingProxyType({})
+    raw: Sequence[str],
+    positionals: Sequence[str],
+    without: Mapping[str, int] = MappingProxyType({}),
+    dropped: Iterable[str] = _DROPPED,
 ) -> tuple[str, ...]:
     """The arguments that may change what a test gives: all but paths, selection and output.
 
-    ``without``: further options to leave out, each with the number of values that follow it.
+    ``without``: further options to leave out, each with the number of values that follow it. ``dropped``: as
+    of ``selection_of``.
     """
     rest = list(positionals)
     kept: list[str] = []
     # From the end: of `--rootdir tests tests` the last one is the path, the other an option's value.
-    for argument in reversed(selection_of(_without(raw, without))):
+    for argument in reversed(selection_of(_without(raw, without), dropped)):
         if argument in rest:
             rest.remove(argument)
         else:
@@ -168,11 +177,20 @@ def settings_of(
     )
 
 
-def selection_of(raw: Sequence[str]) -> tuple[str, ...]:
-    """The arguments that may change which tests run and what they give: all but output."""
+def shown_options(raw: Sequence[str], positionals: Sequence[str]) -> tuple[str, ...]:
+    """As ``settings_of``, for a user to type: with seedpin's own options, less those of an update."""
+    return settings_of(_without(raw, _UPDATING), positionals, dropped=_DROPPED.keys() - _OWN_SETTINGS)
+
+
+def selection_of(raw: Sequence[str], dropped: Iterable[str] = _DROPPED) -> tuple[str, ...]:
+    """The arguments that may change which tests run and what they give: all but output.
+
+    ``dropped``: which of the options go that are not for another run.
+    """
+    away = {name: _DROPPED[name] for name in dropped}
     return tuple(
         argument
-        for argument in _without_plugins(_without(raw, {**_DROPPED, **_OUTPUT}))
+        for argument in _without_plugins(_without(raw, {**away, **_OUTPUT}))
         if not _SHORT_FLAGS.fullmatch(argument) and not _SHORT_OUTPUT.fullmatch(argument)
     )
 

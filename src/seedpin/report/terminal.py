@@ -41,6 +41,27 @@ def format_summary(results: Sequence[CheckResult]) -> list[str]:
     ]
 
 
+def format_shared_places(results: Sequence[CheckResult]) -> list[str]:
+    """A line for each place at which several checks that did not pass part: one cause, most likely.
+
+    That nothing but the frames differs is no place that two of them share.
+    """
+    places: dict[str, list[str]] = {}
+    for result in results:
+        found = result.divergence
+        if not result.passed and found is not None and found["kind"] != "clip" and found["place"]:
+            places.setdefault(found["place"], []).append(result.id)
+    shared = sorted(((len(ids), place) for place, ids in places.items() if len(ids) > 1), reverse=True)
+    return [printable(f"{count} checks part at {place}") for count, place in shared]
+
+
+def format_ways_to_look(results: Sequence[CheckResult], *, reported: bool) -> str:
+    """What to type to see what was obtained beside the goldens; empty where nothing is to be seen."""
+    if not any(result.obtained and not result.passed for result in results):
+        return ""
+    return "to look at them: seedpin review" + ("" if reported else ", or pytest --golden-report for a page")
+
+
 def _numbers(result: CheckResult) -> str:
     if result.margins:
         return format_margins(result.margins)
