@@ -184,7 +184,7 @@ def test_all_checks_of_a_test_run_and_it_fails_once_with_all(project: Project) -
     result.assert_outcomes(failed=1)
     names = re.findall(r"^golden_(\w+: \w+)  test_ball.py::test_ball \((\w+)\)$", result.stdout.str(), re.M)
     assert names == [("video: MISSING", "first"), ("video: MISSING", "second"), ("image: MISSING", "image")]
-    assert summary(result)[-2] == "3 check(s): 3 missing"
+    assert summary(result)[-3] == "3 check(s): 3 missing"
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line(">  *")
 
