@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from seedpin.checking.calls import Call, Watch, trace_of
+from seedpin.checking.calls import Call, CallWatcher, trace_of
 from seedpin.pinning.model import PinnedCall, SeededModel, seeded_model
 from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.model import Trace, Value
@@ -42,7 +42,7 @@ def traced(*args: Any, **kwargs: Any) -> Trace:
     torch.manual_seed(0)
     model = seeded_model(Scaled(), seed=3)
     calls: list[Call] = []
-    watch = Watch(calls, level="stages", repeats=False)
+    watch = CallWatcher(calls, level="stages", repeats=False)
     model.around_call.append(watch.around)
     result = model(*args, **kwargs)
     trace = trace_of(calls, [result.detach()])
@@ -144,7 +144,7 @@ def test_recording_arguments_changes_none_of_them() -> None:
     recorded: list[Call] = []
 
     def around(model: SeededModel, call: PinnedCall) -> Any:
-        return Watch(recorded, level="stages", repeats=False).around(model, call)
+        return CallWatcher(recorded, level="stages", repeats=False).around(model, call)
 
     model = seeded_model(lambda generator: torch.randn(3, generator=generator), seed=3)
     plain = model(own)
