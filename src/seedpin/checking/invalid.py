@@ -17,6 +17,7 @@ from seedpin.compare.verdict import Verdict, facts_differences
 from seedpin.errors import NonFiniteClipError, SeedpinError
 from seedpin.goldens.store import Golden, GoldenKey, digest_or_none
 from seedpin.kinds.base import devices_of
+from seedpin.printing import type_name
 from seedpin.run.message import format_failure
 from seedpin.run.result import CheckResult
 
@@ -137,8 +138,7 @@ def _facts(pending: PendingCheck, error: Exception) -> tuple[dict[str, Any], str
 
 def describe(given: object) -> str:
     """What an object is, in a few words: its type, and its shape and dtype or its length."""
-    kind = type(given)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name = type_name(given)
     if given is None:
         return "None"
     shape, dtype = getattr(given, "shape", None), getattr(given, "dtype", None)

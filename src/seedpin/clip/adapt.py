@@ -21,6 +21,7 @@ from seedpin.clip.files import Reading, read_path
 from seedpin.clip.layout import choose_layout, to_thwc
 from seedpin.clip.values import native_values, settle_range
 from seedpin.errors import EmptyClipError, UnsupportedClipError
+from seedpin.printing import type_name
 
 if TYPE_CHECKING:
     import torch
@@ -90,7 +91,7 @@ def _adapt(obj: Any, ask: _Ask, origin: str) -> Clip:
     if _is_tensor(obj) or hasattr(obj, "__array__"):
         array, name = _host_array(obj, origin)
         return _from_array(array, ask, origin, name)
-    raise UnsupportedClipError(f"{origin}no frames can be read from a {_type_name(obj)}", hint=_TAKEN)
+    raise UnsupportedClipError(f"{origin}no frames can be read from a {type_name(obj)}", hint=_TAKEN)
 
 
 def _from_sequence(items: Sequence[Any], ask: _Ask, origin: str) -> Clip:
@@ -103,8 +104,8 @@ def _from_sequence(items: Sequence[Any], ask: _Ask, origin: str) -> Clip:
     odd = next((index for index, kind in enumerate(kinds) if kind != kinds[0]), None)
     if odd is not None:
         raise UnsupportedClipError(
-            f"{origin}a {type(items).__name__} of mixed things: item 0 is a {_type_name(items[0])}, "
-            f"item {odd} is a {_type_name(items[odd])}",
+            f"{origin}a {type(items).__name__} of mixed things: item 0 is a {type_name(items[0])}, "
+            f"item {odd} is a {type_name(items[odd])}",
             hint="pass the frames alone, all of one kind; check sound and latents with golden_tensors",
         )
     if kinds[0] == "picture":
@@ -121,7 +122,7 @@ def _from_sequence(items: Sequence[Any], ask: _Ask, origin: str) -> Clip:
     if kinds[0] == "array":
         return _from_frame_arrays(items, ask, origin)
     raise UnsupportedClipError(
-        f"{origin}no frames can be read from a {type(items).__name__} of {_type_name(items[0])}", hint=_TAKEN
+        f"{origin}no frames can be read from a {type(items).__name__} of {type_name(items[0])}", hint=_TAKEN
     )
 
 
@@ -231,12 +232,7 @@ def _kind(item: object) -> str:
         return "list"
     if _is_tensor(item) or hasattr(item, "__array__"):
         return "array"
-    return _type_name(item)
-
-
-def _type_name(obj: object) -> str:
-    kind = type(obj)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return type_name(item)
 
 
 def _picture(image: Image.Image) -> str:

@@ -45,7 +45,7 @@ def frame_digests(clip: Clip) -> tuple[str, ...]:
 def clip_digest(digests: Iterable[str]) -> str:
     """Digest of a clip from the digests of its frames, in order."""
     lines = "\n".join(["seedpin clip 1", *digests, ""])
-    return f"sha256:{hashlib.sha256(lines.encode('ascii'), usedforsecurity=False).hexdigest()}"
+    return bytes_digest(lines.encode("ascii"))
 
 
 def tensor_digest(name: str, dtype: str, shape: tuple[int, ...], values: npt.NDArray[np.uint8]) -> str:
@@ -55,7 +55,12 @@ def tensor_digest(name: str, dtype: str, shape: tuple[int, ...], values: npt.NDA
     """
     head = f"{name}|{dtype}|{shape}".encode()
     content = array_digest(values.view(np.bool_).reshape(shape) if dtype == "bool" else values)
-    return f"sha256:{hashlib.sha256(head + content.encode(), usedforsecurity=False).hexdigest()}"
+    return bytes_digest(head + content.encode())
+
+
+def bytes_digest(content: bytes) -> str:
+    """Digest of a file's bytes that were read already."""
+    return f"sha256:{hashlib.sha256(content, usedforsecurity=False).hexdigest()}"
 
 
 def file_digest(path: str | PathLike[str]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seedpin.clip.digest import bytes_digest
 from seedpin.errors import GoldenError, SeedpinError
 from seedpin.goldens.atomic import is_temporary
 from seedpin.goldens.commit import Change, write_changes
@@ -130,7 +130,7 @@ def _entry(root: Path, path: Path) -> Entry:
         what = error.what if isinstance(error, SeedpinError) else str(error)
         return Entry(stem, path, device_class, path.stat().st_size if path.exists() else 0, None, what)
     size = path.stat().st_size + sum(file.bytes for file in manifest.files.values())
-    digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    digest = bytes_digest(raw)
     return Entry(stem, path, device_class, size, manifest, digest=digest)
 
 

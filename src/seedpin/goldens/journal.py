@@ -6,11 +6,11 @@ nothing can be written. It lies in the golden folder itself: a checkout that got
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from seedpin.clip.digest import bytes_digest
 from seedpin.errors import DamagedGoldenError, NewerFormatError
 from seedpin.untrusted import parse_json, read_plain
 
@@ -61,7 +61,7 @@ def read_journal(root: Path) -> dict[str, bytes | None] | None:
 
 def _digest(goldens: Sequence[Mapping[str, str | None]]) -> str:
     text = json.dumps(goldens, sort_keys=True, ensure_ascii=True)
-    return f"sha256:{hashlib.sha256(text.encode('ascii')).hexdigest()}"
+    return bytes_digest(text.encode("ascii"))
 
 
 def _content(manifest: str | None) -> bytes | None:

@@ -7,7 +7,6 @@ import difflib
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 from seedpin.errors import DamagedGoldenError, MoveRefusedError, SeedpinError
@@ -15,6 +14,7 @@ from seedpin.goldens.commit import Change, write_changes
 from seedpin.goldens.inventory import Entry, Inventory, golden_files
 from seedpin.goldens.manifest import Manifest, from_json
 from seedpin.goldens.names import is_below
+from seedpin.goldens.provenance import now
 from seedpin.goldens.store import LARGEST_MANIFEST, GoldenKey, GoldenStore, change_of
 from seedpin.untrusted import read_plain
 
@@ -144,7 +144,7 @@ def _change(move: Move) -> Change:
                 f"{payload} is missing though its manifest names it; nothing was moved",
                 hint=f"restore it from version control (git checkout -- {shlex.quote(str(payload))})",
             )
-    told = {"moved": f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}", "moved_from": manifest.test}
+    told = {"moved": now(), "moved_from": manifest.test}
     renamed = dataclasses.replace(
         manifest, test=move.key.test, check=move.key.check, updated={**manifest.updated, **told}
     )

@@ -12,10 +12,15 @@ from seedpin.errors import RevisionError
 from seedpin.git import git
 
 
+def now() -> str:
+    """The time in UTC, to the second, as manifests and decisions hold it."""
+    return f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def updated(root: Path, reason: str) -> dict[str, Any]:
     """The manifest's ``updated``: time (UTC), reason, seedpin's version, and the commit where git tells."""
     return {
-        "when": f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
+        "when": now(),
         "reason": reason,
         "seedpin": __version__,
         **_commit(root),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from seedpin.clip.digest import clip_digest, file_digest
+from seedpin.clip.digest import bytes_digest, clip_digest, file_digest
 from seedpin.errors import (
     DamagedGoldenError,
     GoldenWriteError,
@@ -282,7 +281,7 @@ def golden_of(raw: bytes, path: Path) -> Golden:
         )
     for record in manifest.files.values():
         _verify_file(path.parent / record.name, record)
-    return Golden(manifest, path, f"sha256:{hashlib.sha256(raw).hexdigest()}")
+    return Golden(manifest, path, bytes_digest(raw))
 
 
 def _told_count(manifest: Manifest) -> object:
@@ -366,7 +365,7 @@ def write_staged(
     name = target.name.removesuffix(".json")
     files = {}
     for role, (extension, content) in contents.items():
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        digest = bytes_digest(content)
         files[role] = FileRecord(payload_name(name, digest, extension), digest, len(content))
     written: list[Path] = []
     done = False

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from seedpin.config import Config
+from seedpin.goldens.atomic import write_replaced
 from seedpin.refs.collect import TestOutcome
 from seedpin.refs.imports import is_project_file
 
@@ -111,9 +112,7 @@ def write_index(folder: Path, index: Index) -> None:
         "selections": index.selections,
         "errors": index.errors,
     }
-    temporary = folder / f"index.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(folder / "index.json")
+    write_replaced(folder / "index.json", (json.dumps(data, indent=1, sort_keys=True) + "\n").encode())
 
 
 def write_retention(folder: Path, keep: int = KEEP) -> None:

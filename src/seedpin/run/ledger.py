@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedpin.git import write_ignored_folder
+from seedpin.goldens.provenance import now
 from seedpin.untrusted import parse_json, read_plain
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ class Decision:
 
 
 def decision_now(check: str, decision: str, reason: str, effect: str = "") -> Decision:
-    return Decision(check, decision, reason, f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}", effect)
+    return Decision(check, decision, reason, now(), effect)
 
 
 def new_run_id() -> str:
     """A run's name: UTC time to the second, its fraction as four hex digits; names sort by time."""
-    now = datetime.now(timezone.utc)
-    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 0x10000 // 1_000_000:04x}"
+    moment = datetime.now(timezone.utc)
+    return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond * 0x10000 // 1_000_000:04x}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ and Python's global generators) shows as a state that moved between two records.
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ import torch
 from xxhash import xxh3_64_digest, xxh3_64_hexdigest
 
 from seedpin.trace import drawing
+from seedpin.trace.host import view_of
 from seedpin.trace.model import Value
 from seedpin.trace.observe import Slots
 from seedpin.trace.patching import Patches, call_site, wrapped_like
@@ -86,12 +85,7 @@ def generator_state(generator: torch.Generator | None) -> str:
 
 def _state_digest(generator: torch.Generator) -> bytes:
     state = generator.get_state()  # A tensor of bytes on the host, whatever the generator's device.
-    return xxh3_64_digest(_memory(state.numel()).from_address(state.data_ptr()))
-
-
-@functools.lru_cache(maxsize=64)
-def _memory(size: int) -> Any:
-    return ctypes.c_char * size
+    return xxh3_64_digest(view_of(state.numel()).from_address(state.data_ptr()))
 
 
 def generator_label(generator: torch.Generator | None, given: bool) -> str:
@@ -276,7 +270,7 @@ def _numpy_quickly() -> bytes:
     generator = getattr(np.random, "get_bit_generator", lambda: None)()  # Since NumPy 1.24.
     if not isinstance(generator, np.random.MT19937):
         return b""
-    return xxh3_64_digest(_memory(_MERSENNE).from_address(generator.ctypes.state_address))
+    return xxh3_64_digest(view_of(_MERSENNE).from_address(generator.ctypes.state_address))
 
 
 def _brief(state: object) -> str:

@@ -74,7 +74,7 @@ class Fingerprint:
     """Why the content was not read, or only in part, as ``on meta: it has no content``; empty if it was."""
 
     def __str__(self) -> str:
-        return f"{self.dtype} {_shape(self.shape)}"
+        return f"{self.dtype} {tuple(self.shape)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,3 @@ _PATHS = frozenset(["name_or_path", "path", "dir", "folder", "file", "filename",
 def _kind_of_hash(text: str) -> tuple[str, int]:
     kind, _, digits = text.rpartition(":")
     return kind, len(digits)
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"

@@ -16,7 +16,7 @@ _LINES = 32
 
 def draw_line(generator: str, dtype: str, shape: Sequence[int]) -> str:
     """``own cpu: float32 (1, 4, 8, 8)``."""
-    return f"{generator}: {dtype} ({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    return f"{generator}: {dtype} {tuple(shape)}"
 
 
 def compact(lines: Iterable[str]) -> tuple[str, ...]:
