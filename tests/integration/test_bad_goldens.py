@@ -224,7 +224,8 @@ def test_a_damaged_golden_is_told_and_only_all_replaces_it(
             ]
         )
         if way_out != "git lfs pull":
-            result.stdout.fnmatch_lines(["  next: *pytest test_ball.py::test_ball --update-golden=all"])
+            anew = '--update-golden=all --golden-reason "why"'
+            result.stdout.fnmatch_lines([f"  next: *pytest test_ball.py::test_ball {anew}"])
         assert project.golden_files() == before
     again = project.pytest("--update-golden=all")
     if damage is _folder_for_frames:
