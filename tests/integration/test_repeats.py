@@ -145,6 +145,45 @@ def test_counter(seeded_model, golden_tensors):
 """
 
 
+CLOSURES = """
+import numpy as np
+import torch
+
+
+def drawing(*seed):
+    numbers = np.random.default_rng(*seed)
+    return lambda: torch.from_numpy(numbers.random(4))
+
+
+def test_unseeded(seeded_model, golden_tensors):
+    golden_tensors.check(seeded_model(drawing())())
+
+
+def test_seeded(seeded_model, golden_tensors):
+    golden_tensors.check(seeded_model(drawing(5))())
+
+
+def test_not_used(seeded_model, golden_tensors):
+    numbers = np.random.default_rng()
+    golden_tensors.check(seeded_model(lambda: torch.rand(4) if numbers else None)())
+"""
+
+
+def test_a_generator_without_a_seed_in_a_closure_is_not_said_to_repeat(twice: Project) -> None:
+    """Repetitions here give it the same state again, so only a fresh process can tell: nothing is written."""
+    twice.write({"test_net.py": CLOSURES})
+    result = twice.pytest("--update-golden")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "golden_tensors: MISSING  test_net.py::test_unseeded (tensors)",
+            "  It is not known whether this repeats: `__call__` drew from a NumPy generator that was made *",
+            "  next: let a fresh process tell: pytest test_net.py::test_unseeded --update-golden *=fresh",
+        ]
+    )
+    assert not any("test_unseeded" in name for name in twice.golden_files())
+
+
 def test_what_cannot_be_repeated_here_is_told_as_such(twice: Project) -> None:
     """A call that trains its model, that gives what cannot be read, or that works only once, is not called
     unstable: the message says why nothing is known, and that a fresh process would tell. State that is not

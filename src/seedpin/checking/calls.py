@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from seedpin.checking.fresh import BATCH, THREADS
-from seedpin.checking.probe import Before, Repetition, before, repeat
+from seedpin.checking.probe import Before, Repetition, after_call, before, repeat
 from seedpin.pinning.model import PinInfo, PinnedCall, SeededModel
 from seedpin.trace.model import Record, Trace
 from seedpin.trace.recorder import Recorder, record
@@ -55,7 +55,7 @@ class CallWatcher:
                 recorder.given(call.name, call.method, call.args, call.kwargs)
             yield
         if kept is not None:
-            self._before[id(call)] = (len(self._calls), kept)
+            self._before[id(call)] = (len(self._calls), after_call(kept, call))
         noticed = tuple(map(str, model.entropy_findings))
         self._calls.append(Call(call.name, recorder, call.pin, noticed))
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 
 from seedpin.checking.values import UnreadableError, digest_of
 from seedpin.pinning.model import PinnedCall, SeededModel, call_again
+from seedpin.pinning.reach import is_generator, state_of
 from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.model import Level, Trace
 from seedpin.trace.recorder import Recorder
@@ -56,20 +58,54 @@ class Repetition:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What is kept of a call before it is made: copies of its arguments, digests of the model's weights."""
+    """What is kept of a call before it is made: copies of its arguments, digests of the model's weights, and
+    the generators that nobody seeded, with their states.
+    """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     weights: Mapping[str, object]
     problem: str = ""
+    unseeded: tuple[tuple[Any, bytes], ...] = ()
 
 
 def before(model: SeededModel, call: PinnedCall) -> Before:
     """Copies what ``call`` is given. What cannot be copied is no error: the call is then not repeated."""
     try:
-        return Before(_copied(call.args), _copied(call.kwargs), _weights(model))
+        passed = filter(is_generator, (*call.args, *call.kwargs.values()))
+        unseeded = [one for one in (*model._seedpin_generators, *passed) if _has_no_seed(one)]
+        return Before(
+            *(_copied(call.args), _copied(call.kwargs), _weights(model)),
+            unseeded=tuple((one, _state(one)) for one in unseeded),
+        )
     except Exception as error:
         return Before((), {}, {}, f"what `{call.name}` was given cannot be copied: {error}")
+
+
+def after_call(kept: Before, call: PinnedCall) -> Before:
+    """Asked right after the call, before its generators get their states back.
+
+    Each repetition starts them from the same state, so it would repeat here and in no other process.
+    """
+    if not kept.problem and any(_state(one) != state for one, state in kept.unseeded):
+        why = (
+            f"`{call.name}` drew from a NumPy generator that was made without a seed (or with one of more "
+            "than 64 bits), as np.random.default_rng() makes it, and would be given the same state again"
+        )
+        return replace(kept, problem=why)
+    return kept
+
+
+def _has_no_seed(generator: Any) -> bool:
+    """Whether a NumPy generator started from entropy of the operating system's, as far as it tells."""
+    bits = getattr(generator, "bit_generator", None) or getattr(generator, "_bit_generator", None)
+    sequence = getattr(bits, "seed_seq", None) or getattr(bits, "_seed_seq", None)
+    entropy = getattr(sequence, "entropy", None)
+    return isinstance(entropy, int) and entropy.bit_length() > 64
+
+
+def _state(generator: Any) -> bytes:
+    return pickle.dumps(state_of(generator))
 
 
 def repeat(

@@ -23,6 +23,7 @@ import torch
 from seedpin.errors import ConfigError, EntropyWarning, PinError
 from seedpin.pinning.placed import calling_frame, warn_at, warn_at_frame
 from seedpin.trace import drawing
+from seedpin.trace.imports import originals_for_imports
 from seedpin.trace.patching import Patches
 
 if TYPE_CHECKING:
@@ -109,6 +110,16 @@ class _Audit:
         original = getattr(owner, name, None)
         if original is not None:
             self.patches.set(owner, name, functools.wraps(original)(make(original)))
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """While a module is imported nothing is replaced, and what it draws is no finding."""
+        if self.known:
+            self.account(_global_states())
+        with self.patches.suspended():
+            yield
+        if self.known:
+            self.known = _global_states()
 
     def always(self, kind: str, what: str) -> Callable[[Any], Callable[..., Any]]:
         """Note every call."""
@@ -240,7 +251,8 @@ def audit(
         return
     try:
         _watch_all(running, generator_passed)
-        yield running.findings
+        with originals_for_imports(running):
+            yield running.findings
         if generator_passed:
             running.account(_global_states())
         running.settle()

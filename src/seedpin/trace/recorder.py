@@ -25,7 +25,7 @@ from seedpin.trace.draws import StateWatch, patch_draws
 from seedpin.trace.entry import Entry, Raw, scheduler_entry, to_watch
 from seedpin.trace.find import SCHEDULER_METHODS, Found, Inventory, find
 from seedpin.trace.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES, Fingerprints
-from seedpin.trace.imports import originals_for_the_compiler
+from seedpin.trace.imports import originals_for_imports
 from seedpin.trace.kernels import patch_attention, run_facts
 from seedpin.trace.loops import Loops
 from seedpin.trace.model import LEVELS, Kind, Level, Trace, Value
@@ -134,7 +134,7 @@ class Recorder:
         try:
             self.guarded("the model", self._watch_all, self._watch)
             self.guarded("attention", patch_attention, patches, live)
-            with originals_for_the_compiler(patches):
+            with originals_for_imports(patches):
                 if self.level == "ops":
                     from seedpin.trace.ops import OpMode, eagerly
 
