@@ -221,6 +221,20 @@ def test_a_journal_that_is_none_is_told(tmp_path: Path, content: bytes) -> None:
         shelf.store.write_goldens(shelf.changes(60))
 
 
+def test_a_journal_that_was_changed_is_not_followed(tmp_path: Path) -> None:
+    """A journal whose content is not what was written, torn or edited, writes nothing."""
+    shelf = Shelf(tmp_path, KEYS)
+    interrupted(shelf, 90)
+    path = shelf.store.root / JOURNAL
+    data = json.loads(path.read_text())
+    data["goldens"] = data["goldens"][:1]
+    path.write_text(json.dumps(data))
+    before = shelf.files()
+    with pytest.raises(DamagedGoldenError, match="its digest does not match"):
+        shelf.store.read(KEYS[0])
+    assert shelf.files() == before
+
+
 def test_a_journal_of_a_newer_format_is_left_alone(tmp_path: Path) -> None:
     """What a newer seedpin was about to do is not guessed."""
     shelf = Shelf(tmp_path, KEYS)
