@@ -11,6 +11,68 @@ import pytest
 
 from support.project import Project
 
+DEPENDENT = """
+import pytest
+from model import generate
+
+MADE = {{}}
+
+
+{first}
+def test_first(seeded_model, golden_video):
+    MADE["clip"] = seeded_model(generate)(frames=2)
+    golden_video.check(MADE["clip"], fps=8)
+
+
+{second}
+def test_second(golden_video):
+    golden_video.check(MADE["clip"][:1], fps=8)
+"""
+BUILDS: list[tuple[str, str, str, str, str]] = [
+    ("a global", "", "", "", "it failed: KeyError: 'clip'"),
+    (
+        "pytest-dependency",
+        "pytest_dependency",
+        "@pytest.mark.dependency()",
+        '@pytest.mark.dependency(depends=["test_first"])',
+        "it was skipped: Skipped: test_second depends on test_first",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "first", "second", "why"), [case[1:] for case in BUILDS], ids=[case[0] for case in BUILDS]
+)
+def test_a_test_that_builds_on_another_is_refused_with_what_to_do(
+    project: Project, plugin: str, first: str, second: str, why: str
+) -> None:
+    """It cannot run alone, and the fresh process runs in reverse: the offered probe writes its golden."""
+    if plugin:
+        pytest.importorskip(plugin)
+    project.use_the_default_probe()
+    project.write({"test_ball.py": DEPENDENT.format(first=first, second=second)})
+    result = project.pytest("--update-golden", fresh=True)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    text = result.stdout.str()
+    assert f"A fresh process did not obtain it: {why}" in text
+    assert "ran in reverse order: if it needs one before it, make what both need in a fixture" in text
+    assert len([name for name in project.golden_files() if name.endswith(".json")]) == 1
+    again = project.pytest("--update-golden", "--golden-probe=twice", fresh=True)
+    assert again.ret == 0, again.stdout.str()
+    assert project.pytest(fresh=True).ret == 0
+
+
+def test_a_declared_order_holds_in_the_fresh_process(project: Project) -> None:
+    """pytest-order sorts there as well, so that what was declared to come first does."""
+    pytest.importorskip("pytest_order")
+    project.use_the_default_probe()
+    ordered = DEPENDENT.format(first="@pytest.mark.order(1)", second="@pytest.mark.order(2)")
+    project.write({"test_ball.py": ordered})
+    result = project.pytest("--update-golden", fresh=True)
+    assert result.ret == 0, result.stdout.str()
+    assert len([name for name in project.golden_files() if name.endswith(".json")]) == 2
+
+
 WORLD = """
 import numpy as np
 import pytest

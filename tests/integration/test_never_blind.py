@@ -172,6 +172,9 @@ def test_ball(seeded_model, golden_video):
     number = len(COUNT.read_text()) if COUNT.exists() else 0
     COUNT.write_text("x" * (number + 1))
     what = {plan!r}[number]
+    if what == "early crash":
+        os._exit(3)
+    assert what != "early fail"
     clip = seeded_model(generate)(frames=4)
     if what == "nan":
         golden_video.check(np.full(clip.shape, np.nan, "float32"), fps=8)
@@ -228,6 +231,23 @@ def test_rule_8_holds_across_a_crash(project: Project, plan: list[str]) -> None:
     assert "golden_video: UNSTABLE" in text
     assert [record["verdict"] for record in records(project)][-1] == "unstable"
     assert {record["attempt"] for record in records(project) if record["verdict"] == "changed"} == {1}
+
+
+@pytest.mark.parametrize(("plan", "workers"), [(["early fail", "a"], None), (["early crash", "a"], 1)])
+@pytest.mark.parametrize("arguments", [(), ("--update-golden=all",)])
+def test_a_pass_after_an_attempt_of_which_nothing_is_known_says_so(
+    project: Project, plan: list[str], workers: int | None, arguments: tuple[str, ...]
+) -> None:
+    """What ended before its check contradicts nothing: it stays green, and summary and record say it."""
+    project.mint()
+    result = retried(project, plan, *arguments, workers=workers)
+    assert result.ret == 0, result.stdout.str()
+    said = "An attempt before ended before its check (error or crash): what it gave is not known."
+    result.stdout.fnmatch_lines(
+        [f"1 test(s) passed when run again. {said}", "  test_ball.py::test_ball (attempt 2)"]
+    )
+    assert records(project)[-1]["reasons"][-1].startswith("An attempt before ended before its check")
+    assert "An attempt before" not in retried(project, ["a fail", "a"], *arguments).stdout.str()
 
 
 @pytest.mark.parametrize(

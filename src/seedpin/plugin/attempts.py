@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seedpin.plugin.nodes import node_of
+from seedpin.printing import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from seedpin.run.result import CheckResult
 
 FOLDER = "attempts"
+_UNHEARD = "An attempt before ended before its check (error or crash): what it gave is not known."
 
 
 class Attempts:
@@ -33,6 +35,7 @@ class Attempts:
         self._session = session
         self._made: dict[str, int] = {}
         self._blocks: list[str] = []
+        self._unheard: list[CheckResult] = []
         self.keep: Callable[[CheckResult], None] | None = self._write if session.is_worker else None
 
     def number(self, item: pytest.Item) -> int:
@@ -59,7 +62,7 @@ class Attempts:
             self._session.take(result)
         if not self._session.results:
             return
-        from seedpin.run.attempts import judged
+        from seedpin.run.attempts import judged, unheard
         from seedpin.run.message import format_failure
 
         settings = self._session.settings
@@ -71,6 +74,9 @@ class Attempts:
             )
             self._session.take(dataclasses.replace(result, message=message))
             self._blocks.append(message)
+        self._unheard = unheard(self._session.results)
+        for result in self._unheard:
+            self._session.take(dataclasses.replace(result, reasons=(*result.reasons, _UNHEARD)))
         if self._blocks and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -80,6 +86,14 @@ class Attempts:
             return
         terminalreporter.section("attempts that do not agree", sep="=", red=True)
         terminalreporter.write_line("\n\n".join(self._blocks))
+
+    def notes(self) -> list[str]:
+        """Lines of the summary on checks that passed after an attempt of which nothing is known."""
+        if not self._unheard:
+            return []
+        tests = dict.fromkeys(f"{result.test} (attempt {result.attempt})" for result in self._unheard)
+        head = f"{len(tests)} test(s) passed when run again. {_UNHEARD}"
+        return [head, *(f"  {printable(test)}" for test in tests)]
 
     def _lost(self) -> list[CheckResult]:
         """Results in the workers' files that no report brought here."""

@@ -202,7 +202,8 @@ class Birth:
                 error = UnprovedError(
                     f"{result.id}: {proof.reasons[0]} No golden of this test was written.",
                     hint=f"{typed_command(self._config)} {shlex.quote(test)}, alone and in a new process, "
-                    "must pass",
+                    "must pass. There the tests ran in reverse order: if it needs one before it, make what "
+                    "both need in a fixture, or prove its goldens in this process: --golden-probe=twice",
                 )
                 told.append(str(error))
                 records.append(self._unwritten(result))

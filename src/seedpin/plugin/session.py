@@ -286,10 +286,11 @@ class SeedpinSession:
         rows = format_summary(
             [result for result in results if result not in written and result.written != "new"]
         )
-        if not rows and not written:
+        notes = self.attempts.notes()
+        if not rows and not written and not notes:
             return
         terminalreporter.section("seedpin", sep="=")
-        for line in (*rows, *format_shared_places(results)):
+        for line in (*rows, *format_shared_places(results), *notes):
             terminalreporter.write_line(line)
         if written:
             proof = "" if self.birth is None else self.birth.proof()

@@ -96,6 +96,16 @@ def judged(results: Iterable[CheckResult]) -> list[CheckResult]:
     return found
 
 
+def unheard(results: Iterable[CheckResult]) -> list[CheckResult]:
+    """Checks that passed on a later attempt, while an attempt before it ended before it made them.
+
+    Such an attempt (its fixture failed, its process crashed) obtained nothing, so nothing contradicts the
+    pass; yet it is no proof that the model repeats. Given are the records as for ``judged``.
+    """
+    found = by_check(results).values()
+    return [group[-1] for group in found if group[-1].passed and len(group) < group[-1].attempt]
+
+
 def by_check(results: Iterable[CheckResult]) -> dict[str, list[CheckResult]]:
     """By its id, the record of each attempt of a check; of several of one attempt the worst."""
     found: dict[str, dict[int, CheckResult]] = {}
