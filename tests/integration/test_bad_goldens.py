@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from support.project import Project, frames_of
+from support.project import Project, edit_manifest, frames_of
 
 Damage = Callable[[Path], None]
 
@@ -32,11 +31,6 @@ DEFAULTS: dict[str, object] = {
 def source(**changes: object) -> str:
     """The test's source with some of its parts replaced."""
     return TEST.format(**{**DEFAULTS, **changes})
-
-
-def edit(path: Path, **changes: Any) -> None:
-    data = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**data, **changes}), encoding="utf-8")
 
 
 INCOMPARABLE = [
@@ -141,19 +135,19 @@ def _point_manifest(manifest: Path) -> None:
 
 def _one_digest(manifest: Path) -> None:
     digests = json.loads(manifest.read_text())["frame_digests"]
-    edit(manifest, frame_digests=["sha256:" + "0" * 64, *digests[1:]])
+    edit_manifest(manifest, frame_digests=["sha256:" + "0" * 64, *digests[1:]])
 
 
 def _one_fact(manifest: Path) -> None:
-    edit(manifest, facts={**json.loads(manifest.read_text())["facts"], "frames": 5})
+    edit_manifest(manifest, facts={**json.loads(manifest.read_text())["facts"], "frames": 5})
 
 
 def _unknown_field(manifest: Path) -> None:
-    edit(manifest, colour="red")
+    edit_manifest(manifest, colour="red")
 
 
 def _wrong_type(manifest: Path) -> None:
-    edit(manifest, environment=[1, 2])
+    edit_manifest(manifest, environment=[1, 2])
 
 
 def _no_json(manifest: Path) -> None:
@@ -167,19 +161,19 @@ def _empty_manifest(manifest: Path) -> None:
 def _climbing_name(manifest: Path) -> None:
     files = json.loads(manifest.read_text())["files"]
     files["frames"]["name"] = "../../../test_ball.py"
-    edit(manifest, files=files)
+    edit_manifest(manifest, files=files)
 
 
 def _of_another_test(manifest: Path) -> None:
-    edit(manifest, test="test_ball.py::test_other")
+    edit_manifest(manifest, test="test_ball.py::test_other")
 
 
 def _of_another_check(manifest: Path) -> None:
-    edit(manifest, check="second")
+    edit_manifest(manifest, check="second")
 
 
 def _of_another_class(manifest: Path) -> None:
-    edit(manifest, device_class="cpu-other")
+    edit_manifest(manifest, device_class="cpu-other")
 
 
 DAMAGES: list[tuple[Damage, str, str]] = [
@@ -241,7 +235,7 @@ def test_a_damaged_golden_is_told_and_only_all_replaces_it(
 def test_a_manifest_of_a_newer_format_is_never_overwritten(project: Project) -> None:
     """What a newer seedpin wrote fails with the way out, and not even `=all` touches it."""
     project.mint()
-    edit(project.manifest(), format=3)
+    edit_manifest(project.manifest(), format=3)
     before = project.golden_files()
     for arguments in ([], ["--update-golden"], ["--update-golden=missing"], ["--update-golden=all"]):
         result = project.pytest(*arguments, env={"TEST_SHIFT": "3"})
@@ -287,7 +281,7 @@ def test_a_frames_file_with_another_content_and_a_digest_to_match_is_found(proje
     files = json.loads(twin.read_text())["files"]
     for file in files.values():
         (manifest.parent / file["name"]).write_bytes((twin.parent / file["name"]).read_bytes())
-    edit(manifest, files=files)
+    edit_manifest(manifest, files=files)
     before = project.golden_files()
     result = project.pytest(env={"TEST_SHIFT": "5"})
     result.assert_outcomes(failed=1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 
 from support.net import TEST
-from support.project import Project
+from support.project import Project, edit_environment
 
 MANY = """
 import pytest
@@ -68,9 +67,7 @@ def many(project: Project) -> Project:
     for path in (project.root / "golden" / "test_many.py" / "test_damaged").glob("*.zip"):
         path.write_bytes(path.read_bytes()[:-1])
     (path,) = (project.root / "golden" / "test_many.py" / "test_environment").glob("*.json")
-    data = json.loads(path.read_text())
-    data["environment"]["moves_bits"]["torch"] = "1.0"
-    path.write_text(json.dumps(data))
+    edit_environment(path, torch="1.0")
     project.write({"test_many.py": MANY.format(within=3, frames=3, more=NEW)})
     return project
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
-from support.project import Project
+from support.project import Project, edit_environment, edit_manifest
 
 TEST = """
 import numpy as np
@@ -38,19 +37,6 @@ def configure(project: Project, table: str) -> None:
     project.write({"pyproject.toml": TABLE.format(profile=project.profile, table=table)})
 
 
-def edit(project: Project, **changes: Any) -> None:
-    path = project.manifest()
-    data = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**data, **changes}), encoding="utf-8")
-
-
-def move_environment(project: Project, **values: str) -> None:
-    """Makes the golden one of another environment."""
-    environment = json.loads(project.manifest().read_text())["environment"]
-    environment["moves_bits"].update(values)
-    edit(project, environment=environment)
-
-
 def obtained_digest(project: Project) -> str:
     """The digest that the last run obtained."""
     run = max((project.root / ".seedpin" / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
@@ -67,7 +53,7 @@ def test_a_class_tolerance_counts_in_another_environment_only(project: Project) 
     result.stdout.fnmatch_lines(
         ["*CHANGED*", "  In the golden's own environment bits must be equal: the tolerance is for another."]
     )
-    move_environment(project, torch="1.0")
+    edit_environment(project.manifest(), torch="1.0")
     before = project.golden_files()
     passing = project.pytest(env=SHIFTED)
     passing.assert_outcomes(passed=1)
@@ -113,7 +99,7 @@ def test_a_declared_tolerance_beats_the_table(project: Project) -> None:
     configure(project, LOOSE)
     project.write({"test_ball.py": TEST.format(marker="", tolerance=", tolerance={'max_abs': 2}")})
     project.mint()
-    move_environment(project, torch="1.0")
+    edit_environment(project.manifest(), torch="1.0")
     result = project.pytest(env=SHIFTED)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["  max_abs of frame 0 is 3; at most 2 is declared."])
@@ -123,7 +109,7 @@ def test_the_most_specific_pattern_wins(project: Project) -> None:
     """Of the patterns that match a class the one with most literal characters decides."""
     name = ["--golden-device-class", "cpu-one"]
     project.mint(*name)
-    move_environment(project, torch="1.0")
+    edit_environment(project.manifest(), torch="1.0")
     tight = '[tool.seedpin.tolerance."{}"]\nmax_abs = 2\n'
     configure(project, LOOSE + tight.format("cpu-two"))
     project.pytest(*name, env=SHIFTED).assert_outcomes(passed=1)
@@ -194,7 +180,7 @@ def test_another_class_s_golden_counts_only_where_a_fallback_is_declared(project
 def test_another_environment_is_named_and_not_called_a_change(project: Project) -> None:
     """Beyond what is declared in another environment the verdict names the keys that differ."""
     project.mint()
-    move_environment(project, torch="1.0", threads="64")
+    edit_environment(project.manifest(), torch="1.0", threads="64")
     before = project.golden_files()
     result = project.pytest(env=SHIFTED)
     result.assert_outcomes(failed=1)
@@ -215,7 +201,7 @@ def test_another_environment_is_named_and_not_called_a_change(project: Project) 
 def test_a_key_that_only_one_side_has_excuses_nothing(project: Project) -> None:
     """A golden that records less or more than this seedpin does leaves a change a change."""
     project.mint()
-    move_environment(project, flux_capacitor="1.21")
+    edit_environment(project.manifest(), flux_capacitor="1.21")
     result = project.pytest(env=SHIFTED)
     result.stdout.fnmatch_lines(["golden_video: CHANGED *"])
 
@@ -225,7 +211,7 @@ def test_an_accepted_digest_passes_and_survives_a_renewal(project: Project) -> N
     project.mint()
     project.pytest(env=SHIFTED).assert_outcomes(failed=1)
     digest, first = obtained_digest(project), json.loads(project.manifest().read_text())["digest"]
-    edit(project, accepted=[{"digest": digest, "reason": "odd runners"}])
+    edit_manifest(project.manifest(), accepted=[{"digest": digest, "reason": "odd runners"}])
     for env in ({}, SHIFTED):
         project.pytest(env=env).assert_outcomes(passed=1)
     project.pytest("--update-golden=all").assert_outcomes(passed=1)
@@ -244,7 +230,9 @@ def test_a_known_bad_digest_never_passes(project: Project) -> None:
     project.write({"test_ball.py": TEST.format(marker="@pytest.mark.golden(max_abs=5)", tolerance="")})
     project.mint()
     project.pytest(env=SHIFTED).assert_outcomes(passed=1)
-    edit(project, known_bad=[{"digest": obtained_digest(project), "reason": "the mask was dropped"}])
+    edit_manifest(
+        project.manifest(), known_bad=[{"digest": obtained_digest(project), "reason": "the mask was dropped"}]
+    )
     result = project.pytest(env=SHIFTED)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
 from textwrap import dedent
-from typing import Any
 
 import pytest
 import torch
 
-from support.project import Project
+from support.project import Project, edit_environment, edit_manifest
 
 SHIFTED = {"TEST_SHIFT": "3"}
 TEST = """
@@ -61,13 +58,6 @@ def block(project: Project, result: pytest.RunResult) -> str:
     ):
         told = re.sub(pattern, name, told)
     return told
-
-
-def edit(project: Project, change: Callable[[dict[str, Any]], None]) -> None:
-    path = project.manifest()
-    data = json.loads(path.read_text())
-    change(data)
-    path.write_text(json.dumps(data))
 
 
 def test_missing(project: Project) -> None:
@@ -150,7 +140,7 @@ def test_incomparable(project: Project) -> None:
 def test_environment_changed(project: Project) -> None:
     """Another environment: its differences as a table, and how to find out whether the code is to blame."""
     project.mint()
-    edit(project, lambda data: data["environment"]["moves_bits"].update(torch="1.0", threads="64"))
+    edit_environment(project.manifest(), torch="1.0", threads="64")
     assert block(project, project.pytest(env=SHIFTED)) == dedent("""\
         golden_video: ENVIRONMENT CHANGED  test_ball.py::test_ball (video)
           CLASS, seed 7, strict, at test_ball.py:8
@@ -206,7 +196,7 @@ def test_unstable_before_a_golden_is_born(project: Project) -> None:
 def test_damaged(project: Project) -> None:
     """A damaged golden: which file, what is wrong with it, and the two ways out."""
     project.mint()
-    edit(project, lambda data: data.update(digest="sha256:0"))
+    edit_manifest(project.manifest(), digest="sha256:0")
     assert block(project, project.pytest()) == dedent("""\
         golden_video: DAMAGED  test_ball.py::test_ball (video)
           CLASS, seed 7, strict, at test_ball.py:8

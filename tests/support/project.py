@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,19 @@ def frames_of(manifest: Path) -> Path:
     """The file with the frames of the golden, or obtained clip, whose manifest is given."""
     name: str = json.loads(manifest.read_text(encoding="utf-8"))["files"]["frames"]["name"]
     return manifest.parent / name
+
+
+def edit_manifest(manifest: Path, **fields: Any) -> None:
+    """Gives a golden's manifest other fields, as a bad hand would."""
+    data = json.loads(manifest.read_text(encoding="utf-8"))
+    manifest.write_text(json.dumps({**data, **fields}), encoding="utf-8")
+
+
+def edit_environment(manifest: Path, **values: str) -> None:
+    """Makes a golden one of another environment."""
+    environment = json.loads(manifest.read_text(encoding="utf-8"))["environment"]
+    environment["moves_bits"].update(values)
+    edit_manifest(manifest, environment=environment)
 
 
 class Project:
