@@ -1,4 +1,4 @@
-"""What a pin costs: microseconds to begin and end an empty one, and where they go.
+"""What a pin costs: microseconds to begin and end an empty one, where they go, and what a draw costs in it.
 
     python benchmarks/pin_cost.py
 
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import statistics
 import time
+import timeit
 from collections.abc import Callable
+
+import torch
 
 from seedpin.config import LEVELS
 from seedpin.pinning import sources, switches
@@ -29,6 +32,11 @@ def microseconds(work: Callable[[], object]) -> float:
     return statistics.median(taken[20:]) / 1000
 
 
+def draw_microseconds(draw: Callable[[], object]) -> float:
+    """Least processor time of a draw, of seven rounds."""
+    return min(timeit.repeat(draw, number=5000, repeat=7, timer=time.process_time)) / 5000 * 1e6
+
+
 def empty(level: str) -> None:
     with pin(1, level=level):
         pass
@@ -37,6 +45,15 @@ def empty(level: str) -> None:
 def main() -> None:
     for level in LEVELS:
         print(f"{f'pin, level {level}':28}{microseconds(lambda level=level: empty(level)):8.1f} us")  # type: ignore[misc]
+    own = torch.Generator().manual_seed(2)
+    for name, draw in (
+        ("global", lambda: torch.randn(4)),
+        ("own generator", lambda: torch.randn(4, generator=own)),
+    ):
+        outside = draw_microseconds(draw)
+        with pin(1):
+            inside = draw_microseconds(draw)
+        print(f"{f'randn(4), {name}':28}{outside:8.2f} us, in a strict pin {inside:.2f} us")
     states, values = sources.snapshot(), switches.snapshot()
     parts: dict[str, Callable[[], object]] = {
         "sources: read": sources.snapshot,
