@@ -90,7 +90,7 @@ def install(level: str) -> None:
         try:
             for entry, kernel in _entries().items():
                 if f"aten/{entry}/{_KEY}" not in OVERRIDDEN:
-                    library.impl(entry, _unless_overridden(entry, kernel), _KEY, with_keyset=True)
+                    library.impl(entry, kernel, _KEY, with_keyset=True)
         except BaseException:
             library._destroy()
             raise
@@ -118,7 +118,7 @@ def _entries() -> dict[str, Function]:
         "triangular_solve": _solve(aten.triangular_solve.default),
         "triangular_solve.X": _solve(aten.triangular_solve.X),
     }
-    return entries
+    return {entry: _unless_overridden(entry, kernel) for entry, kernel in entries.items()}
 
 
 def _unless_overridden(entry: str, kernel: Function) -> Function:
