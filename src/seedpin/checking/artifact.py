@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from seedpin.checking.calls import Call
+from seedpin.checking.calls import Call, draws_of
 from seedpin.checking.conditions import Conditions, find_conditions
 from seedpin.checking.context import CheckContext
 from seedpin.compare.tolerance import Tolerance, choose_tolerance, parse_tolerance, parse_tolerances
-from seedpin.errors import DuplicateGoldenError, UsageError
+from seedpin.errors import DuplicateGoldenError, ToleranceError, UsageError
 from seedpin.goldens.store import GoldenKey
 from seedpin.kinds.base import AnyKind, Obtained
 
@@ -52,6 +52,10 @@ class Artifact:
     allow: frozenset[str]
     said: list[tuple[str, type[Warning]]] = field(default_factory=list)
     """Warnings about what was judged. They are given once the result is kept: a filter may raise them."""
+
+    def draws(self) -> tuple[str, ...] | None:
+        """The random draws of all calls, as a manifest keeps them; None if nothing was recorded."""
+        return self.calls[0].draws if len(self.calls) == 1 else draws_of(self.calls)
 
     def tolerance(self) -> Tolerance | None:
         """The tolerance that is in force: the declared one, else the configuration's for this class."""
@@ -129,7 +133,13 @@ def _declared(
         return None
     place = f"check() at {pending.location}"
     if tolerance is None:
-        tolerance, place = context.marked(), "@pytest.mark.golden"
-    if tolerance is None:
-        return None
+        marker, place = context.marker(), "@pytest.mark.golden"
+        if marker is None:
+            return None
+        if marker.args:
+            raise ToleranceError(
+                f"{context.test}: the golden marker takes keywords only: {marker.args!r}",
+                hint="write for example @pytest.mark.golden(psnr=45)",
+            )
+        tolerance = marker.kwargs
     return parse_tolerance(tolerance, place, kind=pending.kind.name, same_environment=True)

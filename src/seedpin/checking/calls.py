@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from seedpin.checking.conditions import CallConditions, conditions_of_call
 from seedpin.checking.fresh import BATCH, THREADS
 from seedpin.checking.probe import Before, Repetition, after_call, before, repeat
 from seedpin.pinning.model import PinInfo, PinnedCall, SeededModel
@@ -20,14 +21,17 @@ from seedpin.trace.structure import compact
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that was made: its pin, what recorded it, what the entropy audit noticed in it, and, where that
-    was asked for, what came of making it again.
+    """A call that was made: its pin, what recorded it, what the entropy audit noticed in it, what was in
+    force around it, its random draws as a manifest keeps them, and, where that was asked for, what came of
+    making it again.
     """
 
     name: str
     recorder: Recorder | None
     pin: PinInfo | None = None
     noticed: tuple[str, ...] = ()
+    conditions: CallConditions | None = None
+    draws: tuple[str, ...] | None = None
     repetition: Repetition | None = None
 
 
@@ -35,14 +39,23 @@ class CallWatcher:
     """Hooks for a seeded model: ``around`` and ``after`` its calls, which are appended to ``calls``.
 
     level: a trace level or "off". repeats: make each call again right after it. thorough: also after a call
-    with another seed.
+    with another seed. packages: further ones whose versions belong to the environment.
     """
 
-    def __init__(self, calls: list[Call], *, level: str, repeats: bool, thorough: bool = False) -> None:
+    def __init__(
+        self,
+        calls: list[Call],
+        *,
+        level: str,
+        repeats: bool = False,
+        thorough: bool = False,
+        packages: Iterable[str] = (),
+    ) -> None:
         self._calls = calls
         self._level = level
         self._repeats = repeats
         self._thorough = thorough
+        self._packages = tuple(packages)
         self._before: dict[int, tuple[int, Before]] = {}
 
     @contextmanager
@@ -57,7 +70,10 @@ class CallWatcher:
         if kept is not None:
             self._before[id(call)] = (len(self._calls), after_call(kept, call))
         noticed = tuple(map(str, model.entropy_findings))
-        self._calls.append(Call(call.name, recorder, call.pin, noticed))
+        # Read here, where the pin still holds: at the check it would take a second pin.
+        conditions = conditions_of_call(call.pin, self._packages)
+        draws = None if recorder is None else compact(recorder.draws())
+        self._calls.append(Call(call.name, recorder, call.pin, noticed, conditions, draws))
 
     def after(self, model: SeededModel, call: PinnedCall) -> None:
         index, kept = self._before.pop(id(call), (0, None))

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from seedpin.environment.canary import with_canary
+import torch
+
+from seedpin.environment.canary import with_canary, with_known_canary
 from seedpin.environment.device import DeviceClass, device_class, named_class
-from seedpin.environment.fingerprint import Environment, capture_environment
+from seedpin.environment.fingerprint import Environment, capture_environment, environment_of_kind
 from seedpin.errors import DeviceUnavailableError, UnpinnedClipWarning, UsageError
+from seedpin.pinning.devices import has_other_devices
 from seedpin.pinning.model import PinInfo
 from seedpin.pinning.pin import Pin, current_pin, last_pin, pin
 from seedpin.pinning.profiles import verify_profile
 
 if TYPE_CHECKING:
+    from seedpin.checking.calls import Call
     from seedpin.checking.context import CheckContext
     from seedpin.checking.state import AttemptState
 
@@ -34,6 +39,35 @@ class Conditions:
     environment: Environment
 
 
+@dataclass(frozen=True, slots=True)
+class CallConditions:
+    """What was in force in a call of a model, read at its end while its pin still held.
+
+    cpu: the class of the CPU under the pin's profile. environments: by the kind of device that a clip may
+    come from. cpu_only: no other device can have been used.
+    """
+
+    cpu: DeviceClass
+    environments: Mapping[str, Environment]
+    cpu_only: bool
+
+
+def conditions_of_call(pinned: PinInfo, packages: Iterable[str]) -> CallConditions | None:
+    """The conditions now, in a call under ``pinned``; None where they cannot be read.
+
+    Whoever then needs them asks once more, under a pin of its own, and gets the error that is none here.
+    """
+    try:
+        verify_profile(pinned.profile)
+        cpu_only = not has_other_devices()
+        accelerator = None if cpu_only else torch.accelerator.current_accelerator()
+        kinds = ["cpu"] if accelerator is None else ["cpu", accelerator.type]
+        environments = {kind: environment_of_kind(kind, pinned, packages=packages) for kind in kinds}
+        return CallConditions(device_class("cpu", pinned.profile), environments, cpu_only)
+    except Exception:
+        return None
+
+
 def find_conditions(context: CheckContext, devices: frozenset[str], location: str) -> Conditions:
     """Conditions of a clip that is now checked; ``devices`` are accelerators that it lies on.
 
@@ -42,11 +76,17 @@ def find_conditions(context: CheckContext, devices: frozenset[str], location: st
     late to be in force, SeedpinError as ``device_class`` does.
     """
     state, settings = context.state, context.settings
+    call = _last_call(state)
+    made = _pin_of(call, state)
+    seen = None if call is None else call.conditions
+    plain = not devices and not state.devices and settings.device_class == "auto"
+    if made is not None and seen is not None and seen.cpu_only and plain:
+        return Conditions(made.seed, made.level, made.profile, seen.cpu, seen.environments["cpu"])
     pinned = context.pin_behind(_pin_of_this_test(state))
     if pinned is not None:
         # Kept, because the pin under which this check looks at settings is the last one from now on.
         state.devices |= pinned.devices_used
-    held = _pin_of_the_last_call(state) or current_pin() or pinned
+    held = made or current_pin() or pinned
     if held is None:
         path, _, line = location.rpartition(":")
         said = f"{context.test} checks a clip, but nothing was pinned; "
@@ -60,6 +100,9 @@ def find_conditions(context: CheckContext, devices: frozenset[str], location: st
     device = _device(context, devices, held.profile)
     if device.kind == "cpu" and settings.device_class == "auto":
         verify_profile(held.profile)
+    known = None if seen is None else seen.environments.get(device.kind)
+    if known is not None:
+        return Conditions(held.seed, held.level, held.profile, device, known)
     with _under_the_pin_again(held.seed, held.level):
         environment = capture_environment(device, held, packages=settings.packages)
     return Conditions(held.seed, held.level, held.profile, device, environment)
@@ -70,6 +113,9 @@ def with_measurements(here: Conditions) -> Conditions:
 
     Apart from the rest, because a check whose bits are equal needs no reason why they should not be.
     """
+    known = with_known_canary(here.environment, here.device)
+    if known is not None:
+        return replace(here, environment=known)
     pinned: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     if here.seed is not None and here.level is not None:
         pinned = _under_the_pin_again(here.seed, here.level)
@@ -82,10 +128,15 @@ def _under_the_pin_again(seed: int, level: str) -> contextlib.AbstractContextMan
     return contextlib.nullcontext() if current_pin() else pin(seed, level=level)
 
 
-def _pin_of_the_last_call(state: AttemptState) -> PinInfo | None:
-    pins = [call.pin for call in state.calls if call.pin is not None]
-    pins = pins or [model.pin_info for model in state.models]
-    return pins[-1] if pins else None
+def _last_call(state: AttemptState) -> Call | None:
+    return next((call for call in reversed(state.calls) if call.pin is not None), None)
+
+
+def _pin_of(call: Call | None, state: AttemptState) -> PinInfo | None:
+    """The pin of the last call; where there was none, of the model that would be called."""
+    if call is not None:
+        return call.pin
+    return state.models[-1].pin_info if state.models else None
 
 
 def _pin_of_this_test(state: AttemptState) -> Pin | None:

@@ -51,6 +51,15 @@ class LastStep(Protocol):
     ) -> None: ...
 
 
+class Marker(Protocol):
+    """``@pytest.mark.golden(...)`` at a test."""
+
+    @property
+    def args(self) -> tuple[Any, ...]: ...
+    @property
+    def kwargs(self) -> Mapping[str, Any]: ...
+
+
 def compare_files(
     *,
     golden: Path,
@@ -63,6 +72,10 @@ def compare_files(
     dump(obtained)
     if not stage:
         check(obtained, golden)
+
+
+def _unmarked() -> None:
+    return None
 
 
 def _own_pin(pinned: Pin | None) -> Pin | None:
@@ -78,8 +91,8 @@ class CheckContext:
     """What the checks of one fixture of one test share.
 
     test: the node id that its goldens belong to. fixture: ``golden_<fixture>`` checks, and a check without a
-    name is called as that. fixtures: names of all fixtures of the test. marked: limits that the test's marker
-    declares, None for none. earlier: by its id, what each earlier attempt of a check came to. revision: what
+    name is called as that. fixtures: names of all fixtures of the test. marker: the test's ``golden`` marker,
+    which declares limits. earlier: by its id, what each earlier attempt of a check came to. revision: what
     takes the goldens' place, if something does. pin_behind: the pin that a clip came from, of the one that
     the test itself used last. living: node ids of tests that are known to be there.
     """
@@ -92,7 +105,7 @@ class CheckContext:
     store: GoldenStore
     state: AttemptState
     fixtures: frozenset[str] = frozenset()
-    marked: Callable[[], Mapping[str, Any] | None] = dict
+    marker: Callable[[], Marker | None] = _unmarked
     earlier: Mapping[str, list[CheckResult]] = field(default_factory=dict)
     revision: Revision | None = None
     pin_behind: Callable[[Pin | None], Pin | None] = _own_pin

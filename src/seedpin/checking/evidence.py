@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seedpin.checking.artifact import Artifact
-from seedpin.checking.calls import draws_of
 from seedpin.checking.fresh import NOTHING_REPEATED
 from seedpin.compare.verdict import Decision, unstable
 from seedpin.errors import TraceError
@@ -18,7 +17,6 @@ from seedpin.trace.divergence import Divergence, first_divergence
 from seedpin.trace.model import Trace
 from seedpin.trace.nonfinite import first_nonfinite
 from seedpin.trace.storage import from_bytes
-from seedpin.trace.structure import moved_draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +50,14 @@ _IN_A_FRESH_PROCESS = "let a fresh process tell: pytest --update-golden --golden
 
 
 def neighbours(artifact: Artifact) -> tuple[str, ...]:
-    """What ``seedpin probe --batch`` asks, what a batch of two does to the first item; and where
+    """In a probe: what ``--batch`` asks, what a batch of two does to the first item; and where
     ``seedpin probe`` had no call to repeat, that.
     """
-    if artifact.context.update.thorough and not any(call.repetition for call in artifact.calls):
+    if not any(call.repetition for call in artifact.calls):
         return (NOTHING_REPEATED,)
     return tuple(
         call.repetition.batch for call in artifact.calls if call.repetition and call.repetition.batch
     )
-
-
-def other_draws(artifact: Artifact, golden: Golden) -> str:
-    """How the random draws are others than the golden's though the bits are equal; empty if they are not."""
-    before, here = golden.manifest.draws, draws_of(artifact.calls)
-    return "" if before is None or here is None else moved_draws(before, here)
 
 
 def parting(

@@ -10,8 +10,8 @@ from seedpin.checking.artifact import Artifact
 from seedpin.checking.calls import trace_of
 from seedpin.checking.conditions import with_measurements
 from seedpin.checking.context import CheckContext
-from seedpin.checking.evidence import doubt, fitting, neighbours, other_draws, parting, renamed
-from seedpin.checking.keep import pass_on, write_obtained, write_staged_golden
+from seedpin.checking.evidence import doubt, fitting, neighbours, parting, renamed
+from seedpin.checking.keep import write_obtained, write_staged_golden
 from seedpin.compare.fallback import Fallback, choose_fallback, parse_fallbacks
 from seedpin.compare.verdict import Decision, Reference, Side, Verdict, damaged, decide, missing, unstable
 from seedpin.environment.fingerprint import Environment
@@ -29,6 +29,7 @@ from seedpin.run.message import format_failure
 from seedpin.run.result import CheckResult
 from seedpin.trace.divergence import Divergence
 from seedpin.trace.model import Trace
+from seedpin.trace.structure import moved_draws
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def judge(artifact: Artifact) -> CheckResult:
     warn_of_suspicious(artifact, comparison)
     if comparison.decision.passed:
         if comparison.golden is not None:
-            pass_on(artifact, comparison.golden)
+            take_the_last_step(artifact, comparison.golden)
         return result
     result = write_obtained(artifact, comparison.golden, comparison.trace, comparison.decision, result)
     return say(artifact, comparison, result)
@@ -253,9 +254,10 @@ def locate(artifact: Artifact, comparison: Comparison) -> Comparison:
 
 def _draws_compared(artifact: Artifact, golden: Golden, decision: Decision) -> Decision:
     """Says of equal bits that they were drawn otherwise: a lost ``generator=`` shows nowhere else."""
-    said = other_draws(artifact, golden)
-    if not said:
+    before, here = golden.manifest.draws, artifact.draws()
+    if before is None or here is None or before == here:
         return decision
+    said = moved_draws(before, here)
     update = f"pytest {shlex.quote(artifact.key.test)} --update-golden=all"
     more = f"If it is meant: {update}. More: seedpin explain {MovedDrawsWarning.slug}"
     _warn(artifact, f"{said} {more}", MovedDrawsWarning)
@@ -296,11 +298,16 @@ def record(artifact: Artifact, comparison: Comparison) -> CheckResult:
         environment_changes=tuple(change.as_dict() for change in decision.changes),
         measured=decision.measured,
         reasons=decision.reasons,
-        hints=(*fitting(comparison.hints, parted), *neighbours(artifact)),
+        hints=_hints(artifact, comparison),
         divergence=None if parted is None else parted.as_dict(),
         reason=context.update.reason,
         attempt=context.state.attempt,
     )
+
+
+def _hints(artifact: Artifact, comparison: Comparison) -> tuple[str, ...]:
+    hints = fitting(comparison.hints, comparison.divergence) if comparison.hints else ()
+    return (*hints, *neighbours(artifact)) if artifact.context.update.thorough else hints
 
 
 def is_new_here(artifact: Artifact, comparison: Comparison) -> bool:
@@ -322,6 +329,17 @@ def warn_of_suspicious(artifact: Artifact, comparison: Comparison) -> None:
 def _warn(artifact: Artifact, message: str, category: type[Warning]) -> None:
     """Has a warning given at the line of the call of ``check``, once the result is kept."""
     artifact.said.append((f"{artifact.key.test} ({artifact.key.check}): {message}", category))
+
+
+def take_the_last_step(artifact: Artifact, golden: Golden) -> None:
+    """The last step of a check that passed: nothing is written, and nothing is left to compare."""
+    artifact.context.last_step(
+        golden=golden.path,
+        obtained=artifact.context.run.path,
+        dump=lambda target: None,
+        check=lambda obtained, expected: None,
+        stage=False,
+    )
 
 
 def say(artifact: Artifact, comparison: Comparison, result: CheckResult) -> CheckResult:

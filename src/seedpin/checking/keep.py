@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from seedpin.checking.artifact import Artifact
-from seedpin.checking.calls import draws_of
 from seedpin.checking.state import Waiting
 from seedpin.compare.tolerance import Tolerance
 from seedpin.compare.verdict import Decision
@@ -58,7 +57,7 @@ def _manifest(artifact: Artifact, golden: Golden | None, born: Mapping[str, Any]
         tolerance=None if artifact.declared is None else artifact.declared.limits(),
         updated=updated(artifact.context.settings.root, _reason(artifact, golden)),
         born=born,
-        draws=draws_of(artifact.calls),
+        draws=artifact.draws(),
     )
 
 
@@ -129,17 +128,6 @@ def write_staged_golden(
     context.state.staged.append(Waiting(staged, limits, noticed))
     return dataclasses.replace(
         result, written="staged", obtained=path.relative_to(context.run.path).as_posix()
-    )
-
-
-def pass_on(artifact: Artifact, golden: Golden) -> None:
-    """The last step of a check that passed: nothing is written, and nothing is left to compare."""
-    artifact.context.last_step(
-        golden=golden.path,
-        obtained=_obtained_path(artifact),
-        dump=lambda target: None,
-        check=lambda obtained, expected: None,
-        stage=False,
     )
 
 

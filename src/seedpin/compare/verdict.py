@@ -176,7 +176,9 @@ def decide(
         ),
     )
     changes = difference(golden.environment, obtained.environment)
-    measured = measured_in_both(golden.environment, obtained.environment)
+    equal = not facts and obtained.digest in golden.accepted and obtained.digest not in golden.known_bad
+    # Equal bits need no reason, and were not measured for one.
+    measured = None if equal else measured_in_both(golden.environment, obtained.environment)
     if facts:
         if golden.seed == 0 and obtained.seed == DEFAULT_SEED:
             facts += (_FORMER_DEFAULT,)
@@ -188,7 +190,7 @@ def decide(
         note = golden.known_bad[obtained.digest]
         said = f"These exact bits are known to be bad{f': {note}' if note else '.'}"
         return Decision(Verdict.CHANGED, tier=tier, reasons=(said,), changes=changes, measured=measured)
-    if obtained.digest in golden.accepted:
+    if equal:
         return Decision(Verdict.IDENTICAL, tier=tier, changes=changes)
 
     applicable = tolerance if same_class else fallback

@@ -36,10 +36,21 @@ def with_canary(environment: Environment, device: DeviceClass) -> Environment:
     where = _torch_device(device)
     if where is None:
         return environment
-    known = tuple(entry for entry in environment.entries if not is_measured(entry.key))
-    found = _measured_once(where, device.name, tuple((entry.key, entry.value) for entry in known))
-    entries = (*known, *(Entry(key, value, True) for key, value in found.items()))
-    return Environment(tuple(sorted(entries, key=lambda entry: entry.key)))
+    known = _unmeasured(environment)
+    key = _key(where, device.name, known)
+    if key not in _PROCESS.found:
+        _PROCESS.found[key] = measure(where)
+    return _with(known, _PROCESS.found[key])
+
+
+def with_known_canary(environment: Environment, device: DeviceClass) -> Environment | None:
+    """As ``with_canary``, from what was measured before; None where it was not, so that nothing is run."""
+    where = _torch_device(device)
+    if where is None:
+        return environment
+    known = _unmeasured(environment)
+    found = _PROCESS.found.get(_key(where, device.name, known))
+    return None if found is None else _with(known, found)
 
 
 @dataclass(slots=True)
@@ -52,9 +63,17 @@ class _Process:
 _PROCESS = _Process()
 
 
-def _measured_once(
-    device: torch.device, name: str, settings: tuple[tuple[str, str], ...]
-) -> Mapping[str, str]:
+def _unmeasured(environment: Environment) -> tuple[Entry, ...]:
+    return tuple(entry for entry in environment.entries if not is_measured(entry.key))
+
+
+def _with(known: tuple[Entry, ...], found: Mapping[str, str]) -> Environment:
+    entries = (*known, *(Entry(key, value, True) for key, value in found.items()))
+    return Environment(tuple(sorted(entries, key=lambda entry: entry.key)))
+
+
+def _key(device: torch.device, name: str, settings: tuple[Entry, ...]) -> tuple[Any, ...]:
+    """What decides on what operations compute, as far as it is known without running them."""
     import torch
 
     from seedpin.environment.battery import attention_function
@@ -65,11 +84,8 @@ def _measured_once(
     if any(_is_users(name, device.type.upper()) for name in kernels):
         return measure(device)  # The names do not tell two of them apart, and nothing else can be asked.
     attention = attention_function()
-    key = (str(device), name, settings, kernels, getattr(attention, "__qualname__", ""), id(attention))
-    found = _PROCESS.found.get(key)
-    if found is None:
-        found = _PROCESS.found[key] = measure(device)
-    return found
+    values = tuple((entry.key, entry.value) for entry in settings)
+    return (str(device), name, values, kernels, getattr(attention, "__qualname__", ""), id(attention))
 
 
 def _is_users(registered: str, kind: str) -> bool:

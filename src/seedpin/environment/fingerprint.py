@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from seedpin.environment import settings, versions
 from seedpin.environment.cpu import read_cpu
 from seedpin.environment.device import DeviceClass
-from seedpin.environment.measured import agreeing, comparable, in_words, is_measured
+from seedpin.environment.measured import PREFIX, agreeing, comparable, in_words
 
 NOT_RECORDED = "not recorded"
 
@@ -96,7 +96,13 @@ def capture_environment(
     versions can move bits. Keys that matter only on CUDA are absent for other kinds. Versions are cached, so
     that a second capture costs well under a millisecond.
     """
-    kind = device_class.kind
+    return environment_of_kind(device_class.kind, pin, profile=profile, packages=packages)
+
+
+def environment_of_kind(
+    kind: str, pin: PinLike | None = None, *, profile: str | None = None, packages: Iterable[str] = ()
+) -> Environment:
+    """As ``capture_environment``, for any device of a kind: "cpu", "cuda", "mps" or "xpu"."""
     found = dict(_versions(kind))
     for name in packages:
         found[name] = (versions.package_version(name), True)
@@ -146,12 +152,14 @@ def difference(golden: Environment, here: Environment) -> tuple[Change, ...]:
     changes = []
     for key in old.keys() | new.keys():
         before, after = old.get(key), new.get(key)
+        if before is not None and after is not None and before.value == after.value:
+            continue
         golden_value, here_value = before.value if before else None, after.value if after else None
-        if is_measured(key) and not comparable(golden_value, here_value):
+        if key.startswith(PREFIX) and (None in (before, after) or not comparable(golden_value, here_value)):
             continue
         if before is None or after is None:
             changes.append(Change(key, golden_value, here_value, False))
-        elif before.value != after.value:
+        else:
             changes.append(Change(key, before.value, after.value, before.moves_bits or after.moves_bits))
     return tuple(sorted(changes, key=lambda change: (not change.moves_bits, change.key)))
 

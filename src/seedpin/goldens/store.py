@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from seedpin.errors import (
 )
 from seedpin.goldens.atomic import remove
 from seedpin.goldens.commit import Change, write_changes, write_completed
-from seedpin.goldens.journal import read_journal
+from seedpin.goldens.journal import JOURNAL, read_journal
 from seedpin.goldens.manifest import (
     FORMAT,
     LFS_POINTER,
@@ -113,7 +114,8 @@ class GoldenStore:
 
     def _read(self, key: GoldenKey) -> Golden | None:
         path = self.manifest_path(key)
-        under_way = read_journal(self.root) or {}
+        # The journal is there for moments only, and whoever misses it by one reads what was before it.
+        under_way = (read_journal(self.root) or {}) if os.path.lexists(self.root / JOURNAL) else {}
         name = f"{key.stem}.json"
         if name in under_way:
             try:

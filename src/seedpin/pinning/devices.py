@@ -6,10 +6,14 @@ MPS counts no allocations, so that what runs there is known from tensors and mod
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+
+# Packages that bring devices which torch.accelerator does not tell of.
+_OTHER_BACKENDS = frozenset({"torch_xla", "torch_directml", "torch_npu", "habana_frameworks", "poptorch"})
 
 
 def allocations() -> dict[str, int]:
@@ -23,6 +27,11 @@ def allocations() -> dict[str, int]:
             counted = backend.memory_stats(index).get("allocation.all.allocated", 0)
             found[f"{kind}:{index}"] = int(counted)
     return found
+
+
+def has_other_devices() -> bool:
+    """Whether tensors of this process can lie elsewhere than on the CPU."""
+    return torch.accelerator.is_available() or not _OTHER_BACKENDS.isdisjoint(sys.modules)
 
 
 def used_since(before: Mapping[str, int]) -> set[str]:

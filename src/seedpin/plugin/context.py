@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
 from seedpin.checking.context import CheckContext
-from seedpin.errors import ToleranceError
 from seedpin.goldens.store import GoldenStore
 from seedpin.plugin.nodes import node_of
 from seedpin.plugin.regressions import perform
@@ -29,23 +26,10 @@ def context_of(request: pytest.FixtureRequest, fixture: str) -> CheckContext:
         store=GoldenStore(settings.golden_path, settings.state_path),
         state=item.stash[ITEM],
         fixtures=frozenset(getattr(item, "fixturenames", ())),
-        marked=functools.partial(_marked, item),
+        marker=functools.partial(item.get_closest_marker, "golden"),
         earlier=earlier,
         revision=stash.get(AGAINST, None),
         pin_behind=functools.partial(stash[RUNNING].pin_behind, item),
         living=lambda: {node_of(living) for living in request.session.items},
         last_step=functools.partial(perform, request),
     )
-
-
-def _marked(item: pytest.Item) -> Mapping[str, Any] | None:
-    """The limits of the test's ``golden`` marker. Raises ToleranceError for what are no keywords."""
-    marker = item.get_closest_marker("golden")
-    if marker is None:
-        return None
-    if marker.args:
-        raise ToleranceError(
-            f"{node_of(item)}: the golden marker takes keywords only: {marker.args!r}",
-            hint="write for example @pytest.mark.golden(psnr=45)",
-        )
-    return marker.kwargs

@@ -93,7 +93,13 @@ def watch(config: pytest.Config, calls: list[Call]) -> CallWatcher:
     settings, update = config.stash[CONFIG], config.stash[UPDATE]
     asked = update.mode is not None or AGAINST in config.stash
     repeats = update.thorough or (asked and settings.probe == "twice" and not update.collect)
-    return CallWatcher(calls, level=settings.trace, repeats=repeats, thorough=update.thorough)
+    return CallWatcher(
+        calls,
+        level=settings.trace,
+        repeats=repeats,
+        thorough=update.thorough,
+        packages=settings.packages,
+    )
 
 
 def share(model: SeededModel, config: pytest.Config, seed: int | None, level: str | None) -> None:
