@@ -38,6 +38,8 @@ def with_canary(environment: Environment, device: DeviceClass) -> Environment:
         return environment
     known = _unmeasured(environment)
     key = _key(where, device.name, known)
+    if key is None:
+        return _with(known, measure(where))
     if key not in _PROCESS.found:
         _PROCESS.found[key] = measure(where)
     return _with(known, _PROCESS.found[key])
@@ -49,7 +51,8 @@ def with_known_canary(environment: Environment, device: DeviceClass) -> Environm
     if where is None:
         return environment
     known = _unmeasured(environment)
-    found = _PROCESS.found.get(_key(where, device.name, known))
+    key = _key(where, device.name, known)
+    found = None if key is None else _PROCESS.found.get(key)
     return None if found is None else _with(known, found)
 
 
@@ -72,8 +75,8 @@ def _with(known: tuple[Entry, ...], found: Mapping[str, str]) -> Environment:
     return Environment(tuple(sorted(entries, key=lambda entry: entry.key)))
 
 
-def _key(device: torch.device, name: str, settings: tuple[Entry, ...]) -> tuple[Any, ...]:
-    """What decides on what operations compute, as far as it is known without running them."""
+def _key(device: torch.device, name: str, settings: tuple[Entry, ...]) -> tuple[Any, ...] | None:
+    """What decides on what operations compute; None where that is not known without running them."""
     import torch
 
     from seedpin.environment.battery import attention_function
@@ -82,7 +85,7 @@ def _key(device: torch.device, name: str, settings: tuple[Entry, ...]) -> tuple[
     # names of the operations, and the attention function (by identity: a cache must not keep it alive).
     kernels = frozenset(getattr(torch.library, "_impls", ()))
     if any(_is_users(name, device.type.upper()) for name in kernels):
-        return measure(device)  # The names do not tell two of them apart, and nothing else can be asked.
+        return None  # The names do not tell two of them apart, and nothing else can be asked.
     attention = attention_function()
     values = tuple((entry.key, entry.value) for entry in settings)
     return (str(device), name, values, kernels, getattr(attention, "__qualname__", ""), id(attention))
