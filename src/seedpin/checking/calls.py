@@ -92,16 +92,18 @@ def _recording(model: SeededModel, level: str | None) -> AbstractContextManager[
     return record(model.__wrapped__, level=level)  # type: ignore[arg-type]  # checked by the configuration
 
 
-def trace_of(calls: Sequence[Call], frames: Iterable[Any], names: Sequence[str] = ()) -> Trace | None:
+def trace_of(
+    calls: Sequence[Call], items: Iterable[Any], names: Sequence[str] = (), word: str = "frame"
+) -> Trace | None:
     """The trace from the calls to what came of them; None if none was recorded.
 
-    names: of tensors, where ``frames`` are none.
+    names, word: of the items, as their kind calls them.
     """
     trace = _joined(calls)
     if trace is None:
         return None
     last = Recorder((), level=trace.level)
-    last.clip(list(frames), names=names)
+    last.clip(list(items), names=names, word=word)
     return replace(trace, records=(*trace.records, *last.trace().records))
 
 

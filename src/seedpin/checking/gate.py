@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from seedpin.checking.artifact import PendingCheck, gather
 from seedpin.checking.context import CheckContext
@@ -46,6 +46,9 @@ def _leaves_a_result(check: Check) -> Check:
 class Gate:
     """Compares with goldens for ``golden_<fixture>``; a check without a name is called as that."""
 
+    argument: ClassVar[str] = "obj"
+    """How ``check`` calls what it is given."""
+
     def __init__(self, context: CheckContext) -> None:
         self._context = context
         self._kind = kind_of_fixture(context.fixture)
@@ -77,10 +80,10 @@ class Gate:
         return self._check(obtain(self._kind, obj, self._context.fixture, **how), name, tolerance, allow)
 
     def _begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], location: str) -> None:
-        keys = ("obj", self._kind.argument)
-        given = args[0] if args else next((kwargs[key] for key in keys if key in kwargs), None)
+        given = args[0] if args else kwargs.get(self.argument)
         name = args[1] if len(args) > 1 else kwargs.get("name")
-        how = {key: kwargs[key] for key in kwargs if key not in (*keys, "name", "tolerance", "allow")}
+        rest = {self.argument, "name", "tolerance", "allow"}
+        how = {key: value for key, value in kwargs.items() if key not in rest}
         self._pending = PendingCheck(given, name, location, self._kind, how)
 
     def _warn(self) -> None:
@@ -117,6 +120,8 @@ class Gate:
 class ClipGate(Gate):
     """Compares clips (``golden_video``) or single images (``golden_image``) with their goldens."""
 
+    argument = "clip"
+
     @_leaves_a_result
     def check(  # type: ignore[override]  # named as users name it
         self,
@@ -148,6 +153,8 @@ class ClipGate(Gate):
 
 class TensorGate(Gate):
     """Compares latents or other tensors with their golden."""
+
+    argument = "tensors"
 
     @_leaves_a_result
     def check(  # type: ignore[override]  # named as users name it

@@ -53,7 +53,7 @@ def invalid_result(context: CheckContext, pending: PendingCheck, error: Exceptio
     obtained = pending.obtained
     items, names = (obtained.items(), obtained.names) if obtained is not None else ((), ())
     parted = parting(
-        trace_of(calls, items, names),
+        trace_of(calls, items, names, pending.kind.word),
         golden,
         came_out=obtained is not None,
         nonfinite=isinstance(error, NonFiniteClipError),

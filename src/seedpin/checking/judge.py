@@ -247,7 +247,8 @@ def locate(artifact: Artifact, comparison: Comparison) -> Comparison:
     identical = golden is not None and decision.verdict is Verdict.IDENTICAL
     if golden is not None and identical and not comparison.write:
         return dataclasses.replace(comparison, decision=_draws_compared(artifact, golden, decision))
-    trace = trace_of(artifact.calls, artifact.obtained.items(), artifact.obtained.names)
+    obtained = artifact.obtained
+    trace = trace_of(artifact.calls, obtained.items(), obtained.names, obtained.kind.word)
     parted = None if golden is None or identical else parting(trace, golden)
     return dataclasses.replace(comparison, trace=trace, divergence=parted)
 

@@ -75,7 +75,7 @@ def _print(name: str, record: CheckResult) -> None:
     colour = "green" if record.verdict == "identical" else "red"
     say(f"{verdict_words(record.verdict)}  {name}", fg=colour)
     lines = list(record.reasons)
-    lines += [f"worst: {format_metrics(record.metrics)}"] if record.metrics else []
+    lines += [f"worst: {worst}"] if (worst := format_metrics(record.metrics)) else []
     lines += [f"looks like: {hint}" for hint in record.hints]
     moved = [str(change["key"]) for change in record.environment_changes if change["moves_bits"]]
     lines += [f"environment: {things_in_words(moved)} differ"] if moved else []

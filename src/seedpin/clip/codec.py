@@ -50,7 +50,7 @@ def encode(clip: Clip) -> tuple[str, bytes]:
     frames = clip.frames
     if not _as_images(frames.dtype, clip.height, clip.width):
         members = (
-            (name, _npy(frame)) for name, frame in zip(_names(len(frames), "npy"), frames, strict=True)
+            (name, planes_of(frame)) for name, frame in zip(_names(len(frames), "npy"), frames, strict=True)
         )
         extension, data = "zip", pack(members, deflate=True)
     elif len(frames) == 1:
@@ -122,7 +122,7 @@ def _decode(
     else:
         names = _names(total, "npy")
         for index, member in enumerate(unpack(data, names, size + 4096, deflate=True, what=what)):
-            frames[index] = _from_npy(member, frame_shape, dtype, f"{names[index]} in {what}")
+            frames[index] = from_planes(member, frame_shape, dtype, f"{names[index]} in {what}")
     frames.flags.writeable = False
     return Clip(frames, fps, value_range or ranges_of(dtype.name)[0], what)
 
@@ -142,13 +142,7 @@ def _checked_facts(
     if fps is not None and not isinstance(fps, (int, float)):
         raise DamagedGoldenError(f"the facts of {what} say fps: {fps!r}")
     dtype = np.dtype(str(name))
-    needed, limit = decoding_bytes(facts), min(LARGEST_CLIP, _memory() // 2)
-    if needed > limit:
-        raise DamagedGoldenError(
-            f"the facts of {what} ask for {needed / 2**30:.1f} GiB of memory to decode its frames; "
-            f"the limit on this machine is {limit / 2**30:.1f}",
-            hint=f"if these facts are meant, read it on a machine with more memory; else {RESTORE}",
-        )
+    check_memory(decoding_bytes(facts), what, "frames")
     return (sizes[0], sizes[1], sizes[2], sizes[3]), dtype, fps
 
 
@@ -172,6 +166,17 @@ def decoding_bytes(facts: Mapping[str, object]) -> int:
     if _as_images(np.dtype(str(facts["dtype"])), height, width):
         return total + DECODING * height * width
     return total + 3 * total // max(frames, 1)  # a frame as it was packed, its planes, its values
+
+
+def check_memory(needed: int, what: str, word: str) -> None:
+    """Refuses to decode what would take ``needed`` bytes, if that is too much. Raises DamagedGoldenError."""
+    limit = min(LARGEST_CLIP, _memory() // 2)
+    if needed > limit:
+        raise DamagedGoldenError(
+            f"the facts of {what} ask for {needed / 2**30:.1f} GiB of memory to decode its {word}; "
+            f"the limit on this machine is {limit / 2**30:.1f}",
+            hint=f"if these facts are meant, read it on a machine with more memory; else {RESTORE}",
+        )
 
 
 def _memory() -> int:
@@ -210,7 +215,8 @@ def _names(total: int, extension: str) -> list[str]:
     return [f"{index:04d}.{extension}" for index in range(total)]
 
 
-def _npy(frame: npt.NDArray[Any]) -> bytes:
+def planes_of(frame: npt.NDArray[Any]) -> bytes:
+    """An array as the bytes of an npy file of its byte planes."""
     little = frame.astype(frame.dtype.newbyteorder("<"), order="C", copy=False)
     planes = np.moveaxis(little.view(np.uint8).reshape(*frame.shape, frame.dtype.itemsize), -1, 0)
     target = BytesIO()
@@ -218,7 +224,8 @@ def _npy(frame: npt.NDArray[Any]) -> bytes:
     return target.getvalue()
 
 
-def _from_npy(data: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], what: str) -> npt.NDArray[Any]:
+def from_planes(data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> npt.NDArray[Any]:
+    """The array of ``shape`` and ``dtype`` that ``planes_of`` made ``data`` of. Raises DamagedGoldenError."""
     stream = BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise DamagedGoldenError(f"{what} is in another version of the npy format")
@@ -234,8 +241,8 @@ def _from_npy(data: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], wh
     return frame
 
 
-def read_bytes(source: str | PathLike[str] | bytes) -> tuple[bytes, str]:
-    """Bytes and a name for messages."""
+def read_bytes(source: str | PathLike[str] | bytes, *, may_be_empty: bool = False) -> tuple[bytes, str]:
+    """Bytes and a name for messages. Raises DamagedGoldenError for what cannot be read, or is empty."""
     data, what = (source, "the golden file") if isinstance(source, bytes) else (b"", str(source))
     if not isinstance(source, bytes):
         try:
@@ -248,7 +255,7 @@ def read_bytes(source: str | PathLike[str] | bytes) -> tuple[bytes, str]:
         raise DamagedGoldenError(
             f"{what} is a Git LFS pointer, the file itself was never fetched", hint="git lfs pull"
         )
-    if not data:
+    if not data and not may_be_empty:
         raise DamagedGoldenError(f"{what} is empty", hint=RESTORE)
     return data, what
 

@@ -34,16 +34,30 @@ class Picture:
     pixels: npt.NDArray[np.uint8]
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One thing that the report shows of a check.
+
+    ``form``: "picture" or "audio", whose file is ``data`` with ``extension``, or "text", whose ``rows`` are a
+    mark (" ", "+", "-" or "@") and a line.
+    """
+
+    label: str
+    form: str
+    extension: str = ""
+    data: bytes = b""
+    rows: tuple[tuple[str, str], ...] = ()
+
+
 @runtime_checkable
 class Kind(Protocol[V]):
     """One kind of golden, whose values are ``V``.
 
     ``name``        what manifests hold; the entry point's name where one brings it
     ``role``        names the golden's file in its manifest
-    ``extensions``  of that file, without dot
+    ``extensions``  of that file, without dot; not "json", which manifests have
     ``opens``       suffixes of files (``.safetensors``) that ``open`` reads
     ``fixtures``    the fixtures are called ``golden_<name>``, one for each of these
-    ``argument``    how ``check`` calls what it is given
     ``word``        what one digest is for: "frame", "tensor", ...
     ``ordered``     whether the first item that differs means anything
     ``warns``       whether suspicious content is worth a warning where it does not become a golden
@@ -54,7 +68,6 @@ class Kind(Protocol[V]):
     extensions: frozenset[str]
     opens: frozenset[str] = frozenset()
     fixtures: tuple[str, ...]
-    argument: str
     word: str
     ordered: bool = True
     warns: bool = False
@@ -149,6 +162,12 @@ class Kind(Protocol[V]):
     ) -> tuple[str, Sequence[Picture]]:
         """Pictures side by side for a contact sheet, and which part of the value they show, in a word."""
         return "", ()
+
+    def panels(
+        self, golden: V | None, obtained: V | None, metrics: Mapping[str, Any] | None
+    ) -> Sequence[Panel]:
+        """What the report shows beside ``pictures``; one of both values is there."""
+        return ()
 
 
 AnyKind = Kind[Any]

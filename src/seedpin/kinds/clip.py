@@ -29,7 +29,6 @@ class ClipKind(Kind[Clip]):
     role = "frames"
     extensions = frozenset({"webp", "zip"})
     fixtures = ("video", "image")
-    argument = "clip"
     word = "frame"
     warns = True
 

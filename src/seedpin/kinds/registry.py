@@ -23,14 +23,21 @@ GROUP = "seedpin.kinds"
 _OWN = {
     "clip": "seedpin.kinds.clip:CLIP",
     "tensors": "seedpin.kinds.tensors:TENSORS",
+    "audio": "seedpin.kinds.audio:AUDIO",
+    "text": "seedpin.kinds.text:TEXT",
 }
-_FIXTURES = {"video": "clip", "image": "clip"}
-"""Fixtures that are not called as their kind."""
+_FIXTURES = {"video": "clip", "image": "clip"} | {name: name for name in _OWN if name != "clip"}
 
 
 def further_kinds() -> tuple[str, ...]:
     """Names of the kinds that packages bring, which are those of their fixtures too. Nothing is loaded."""
     return tuple(_further())
+
+
+@cache
+def golden_fixtures() -> frozenset[str]:
+    """Names of all fixtures that check. Nothing is loaded."""
+    return frozenset(f"golden_{name}" for name in (*_FIXTURES, *_further()))
 
 
 @cache
@@ -108,6 +115,8 @@ def _loaded(point: EntryPoint) -> AnyKind:
         wrong = f"{point.value} is no instance of a subclass of seedpin.kinds.base.Kind"
     elif kind.name != point.name or kind.fixtures != (point.name,):
         wrong = f"it is called {kind.name!r}, with fixtures {kind.fixtures}: both have to be {point.name!r}"
+    elif "json" in kind.extensions:
+        wrong = "its files are called .json, as manifests are"
     if wrong:
         raise KindError(
             f"the kind of golden {point.name!r} of {_brought_by(point)} is wrong: {wrong}",

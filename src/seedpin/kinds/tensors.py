@@ -60,7 +60,6 @@ class TensorKind(Kind[Tensors]):
     extensions = frozenset({"safetensors"})
     opens = frozenset({".safetensors"})
     fixtures = ("tensors",)
-    argument = "tensors"
     word = "tensor"
     ordered = False
 

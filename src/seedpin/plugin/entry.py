@@ -15,10 +15,14 @@ import pytest
 from seedpin.checking.state import Update
 from seedpin.config import OPTIONS, Config, load_config, suggest
 from seedpin.errors import ConfigError, SeedpinError, UpdateRefusedError
+from seedpin.kinds.registry import further_kinds
 from seedpin.pinning.profiles import apply_profile
 from seedpin.plugin.fixtures import (
+    fixtures_of,
+    golden_audio,
     golden_image,
     golden_tensors,
+    golden_text,
     golden_video,
     seeded_model,
     seeded_model_factory,
@@ -27,7 +31,15 @@ from seedpin.plugin.leftover import LeftoverPins
 from seedpin.plugin.state import CONFIG, UPDATE, VARIABLES
 from seedpin.process import RUN_VARIABLE
 
-__all__ = ["golden_image", "golden_tensors", "golden_video", "seeded_model", "seeded_model_factory"]
+__all__ = [
+    "golden_audio",
+    "golden_image",
+    "golden_tensors",
+    "golden_text",
+    "golden_video",
+    "seeded_model",
+    "seeded_model_factory",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -143,6 +155,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
             settings = compared_settings(config, settings)
         config.stash[CONFIG] = settings
+        config.pluginmanager.register(fixtures_of(further_kinds()), "seedpin-further-kinds")
     except SeedpinError as error:
         raise pytest.UsageError(str(error)) from error
     from seedpin.plugin.running import Running

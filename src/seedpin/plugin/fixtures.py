@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from seedpin.plugin.state import CONFIG, ITEM, RUNNING
 
 if TYPE_CHECKING:
-    from seedpin.checking.gate import ClipGate, TensorGate
+    from seedpin.checking.gate import ClipGate, Gate, TensorGate
     from seedpin.pinning.model import SeededModel
 
 
@@ -104,3 +105,38 @@ def golden_tensors(request: pytest.FixtureRequest) -> TensorGate:
     from seedpin.plugin.context import context_of
 
     return TensorGate(context_of(request, "tensors"))
+
+
+@pytest.fixture
+def golden_audio(request: pytest.FixtureRequest) -> Gate:
+    """``golden_audio.check(waveform, rate=, name=, tolerance=)`` compares a waveform with its golden."""
+    return _gate(request, "audio")
+
+
+@pytest.fixture
+def golden_text(request: pytest.FixtureRequest) -> Gate:
+    """``golden_text.check(text, name=)`` compares a text, a list of texts or token ids with their golden."""
+    return _gate(request, "text")
+
+
+def _gate(request: pytest.FixtureRequest, fixture: str) -> Gate:
+    from seedpin.checking.gate import Gate
+    from seedpin.plugin.context import context_of
+
+    return Gate(context_of(request, fixture))
+
+
+def fixtures_of(kinds: Iterable[str]) -> ModuleType:
+    """A plugin for pytest with ``golden_<kind>`` for each kind that a package brings.
+
+    No kind is loaded before its fixture is used.
+    """
+    plugin = ModuleType("seedpin_further_kinds")
+    for kind in kinds:
+
+        def golden(request: pytest.FixtureRequest, kind: str = kind) -> Gate:
+            return _gate(request, kind)
+
+        golden.__doc__ = f"``golden_{kind}.check(obj, name=, tolerance=)`` compares with a golden."
+        setattr(plugin, f"golden_{kind}", pytest.fixture(name=f"golden_{kind}")(golden))
+    return plugin

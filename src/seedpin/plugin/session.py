@@ -15,6 +15,7 @@ from _pytest._code.code import TerminalRepr
 from seedpin import __version__
 from seedpin.checking.state import AttemptState
 from seedpin.errors import DuplicateGoldenError, GoldenMismatch, SeedpinError, UsageError
+from seedpin.kinds.registry import golden_fixtures
 from seedpin.plugin.attempts import Attempts
 from seedpin.plugin.birth import Birth, release_memory
 from seedpin.plugin.completeness import Completeness
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from seedpin.run.result import CheckResult
 
-GOLDEN_FIXTURES = frozenset({"golden_video", "golden_image", "golden_tensors"})
 _WORKER_KEY = "seedpin_run"
 
 
@@ -84,7 +84,7 @@ class SeedpinSession:
         """
         owners: dict[str, pytest.Item] = {}
         for item in items:
-            if GOLDEN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+            if golden_fixtures().isdisjoint(getattr(item, "fixturenames", ())):
                 continue
             if not item.path.is_relative_to(self.config.rootpath):
                 item.stash[REFUSED] = UsageError(

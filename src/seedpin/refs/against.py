@@ -54,9 +54,9 @@ class Against:
 
     @staticmethod
     def _is_static(fixtures: Collection[str]) -> bool:
-        from seedpin.plugin.session import GOLDEN_FIXTURES
+        from seedpin.kinds.registry import golden_fixtures
 
-        return not GOLDEN_FIXTURES.isdisjoint(fixtures)
+        return not golden_fixtures().isdisjoint(fixtures)
 
     def reworded(self, decision: Decision, test: str, fixtures: Collection[str], check: str) -> Decision:
         """``decision`` in terms of the revision: same machine, so the environment excuses nothing."""

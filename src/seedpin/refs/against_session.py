@@ -102,14 +102,14 @@ class AgainstSession:
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         if self._is_distributed() or self.config.option.collectonly or session.testsfailed:
             return
-        from seedpin.plugin.session import GOLDEN_FIXTURES
+        from seedpin.kinds.registry import golden_fixtures
 
         self.here.update(node_of(item) for item in session.items)
         self._prepare(
             [
                 node_of(item)
                 for item in session.items
-                if not GOLDEN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+                if not golden_fixtures().isdisjoint(getattr(item, "fixturenames", ()))
             ]
         )
 

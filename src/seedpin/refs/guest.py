@@ -30,12 +30,12 @@ class Guest:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        from seedpin.plugin.session import GOLDEN_FIXTURES
+        from seedpin.kinds.registry import golden_fixtures
 
         selected = [
             item
             for item in items
-            if self._selected(item) and not GOLDEN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+            if self._selected(item) and not golden_fixtures().isdisjoint(getattr(item, "fixturenames", ()))
         ]
         self._write("collected", [node_of(item) for item in selected])
         wanted, known = self.request.wanted, set(self.request.known)

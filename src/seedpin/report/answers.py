@@ -68,6 +68,8 @@ def _what(result: CheckResult) -> Answer:
     if differing is not None and total:
         what = "the image" if total == 1 else f"{differing} of {total} frames"
         return Answer(question, what, result.hints[0] if result.hints else "")
+    if metrics.get("summary"):
+        return Answer(question, str(metrics["summary"]))
     if metrics.get("tensors"):
         off = sum(1 for entry in metrics["tensors"] if entry.get("max_abs") != 0)
         return Answer(question, f"{off} of {len(metrics['tensors'])} tensors")

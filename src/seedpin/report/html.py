@@ -4,7 +4,7 @@
     assets/*.js, *.css      plain scripts, no modules, nothing from a network
     data/index.js           the list for filters and keys
     data/<n>.js             one check in full, loaded by a script tag when it is looked at
-    media/<n>/*.webp        frames, loaded when they are looked at
+    media/<n>/*.webp        frames, loaded when they are looked at; sounds and pictures of other kinds
 
 All links are relative, and nothing uses fetch() unless a review server is there, so that the folder works
 from ``file://``, after being moved or unzipped. The page's Content-Security-Policy forbids all other origins.
@@ -39,6 +39,7 @@ from seedpin.errors import UsageError
 from seedpin.printing import printable
 from seedpin.report.data import RunView, view_check, view_run
 from seedpin.report.media import write_media
+from seedpin.report.panels import write_panels
 from seedpin.run.ledger import Run, latest_results
 from seedpin.run.result import by_severity
 
@@ -71,7 +72,9 @@ def write_report(
     for row, result in zip(view.checks, results, strict=True):
         media = write_media(out, run.path, row.number, result, golden_root)
         check = view_check(row, result, run=run.id, run_path=_shown_path(run))
-        detail = _shown({**check.as_dict(), "media": None if media is None else media.as_dict()})
+        panels = write_panels(out, run.path, row.number, result, golden_root)
+        shown = {"media": media, "panels": panels}
+        detail = _shown({**check.as_dict(), **{key: one and one.as_dict() for key, one in shown.items()}})
         _write_script(out / "data" / f"{row.number}.js", f"seedpin.receive({row.number}", detail)
     listed = {**_shown(view.as_dict()), "review": review}
     _write_script(out / "data" / "index.js", "seedpin.open(0", listed)

@@ -65,12 +65,7 @@ def write_media(
     if result.verdict == "identical" or not _is_of_frames(result):
         return None
     notes: list[str] = []
-    golden = _read(run, result.golden_copy, "golden", notes)
-    if result.golden_copy is None and golden_root is not None and result.obtained is not None:
-        found = _read(golden_root, result.golden, "golden", [])
-        if found is not None and found.manifest.digest == result.golden_digest:
-            golden = found
-    obtained = _read(run, result.obtained, "obtained clip", notes)
+    golden, obtained = find_kept(run, result, golden_root, "frames", notes)
     if golden is None and obtained is None and not notes:
         return None
     folder = Path("media") / f"{number:04d}"
@@ -105,7 +100,22 @@ def _is_of_frames(result: CheckResult) -> bool:
         return False
 
 
-def _read(run: Path, manifest: str | None, what: str, notes: list[str]) -> Golden | None:
+def find_kept(
+    run: Path, result: CheckResult, golden_root: Path | None, role: str, notes: list[str]
+) -> tuple[Golden | None, Golden | None]:
+    """The golden and what was obtained, as far as they were kept and hold a file of ``role``.
+
+    A golden that is not in the run is taken from ``golden_root``, if it is still the one of the run.
+    """
+    golden = _read(run, result.golden_copy, role, "golden", notes)
+    if result.golden_copy is None and golden_root is not None and result.obtained is not None:
+        there = _read(golden_root, result.golden, role, "golden", [])
+        if there is not None and there.manifest.digest == result.golden_digest:
+            golden = there
+    return golden, _read(run, result.obtained, role, "obtained clip", notes)
+
+
+def _read(run: Path, manifest: str | None, role: str, what: str, notes: list[str]) -> Golden | None:
     """The golden or obtained clip that ``manifest`` names, its files verified; a note where it cannot be."""
     if manifest is None:
         return None
@@ -117,7 +127,7 @@ def _read(run: Path, manifest: str | None, what: str, notes: list[str]) -> Golde
         found = read_golden(path)
         if found is None:
             notes.append(f"The {what} is not shown: it is not in the run any more.")
-        elif "frames" not in found.manifest.files:
+        elif role not in found.manifest.files:
             found = None
     except SeedpinError as error:
         notes.append(f"The {what} is not shown: {error.what}")

@@ -62,8 +62,8 @@ def format_failure(
     if result.divergence is not None:
         lines.append(f"  where: {result.divergence['sentence']}")
     lines += [f"  looks like: {hint_}" for hint_ in result.hints]
-    if result.metrics:
-        lines.append(f"  worst: {format_metrics(result.metrics)}")
+    if worst := format_metrics(result.metrics):
+        lines.append(f"  worst: {worst}")
     lines += format_environment(result)
     if earlier is not None and earlier.obtained_digest == result.obtained_digest and not earlier.passed:
         lines.append(

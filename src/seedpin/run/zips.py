@@ -23,7 +23,7 @@ RATIO_MATTERS_FROM = 64 << 20
 
 SAFE_PATH = re.compile(r"[A-Za-z0-9_\-.\[\]=,+@ %~/]+")
 _RECORDS = frozenset({"results.jsonl", "run.json", "decisions.jsonl"})
-_CLIP = re.compile(r"(obtained|golden)/(.+)\.(json|webp|zip|safetensors|trace)")
+_KEPT = re.compile(r"(obtained|golden)/(.+)\.(json|webp|zip|safetensors|trace|[0-9a-f]{12}\.[a-z0-9]{2,16})")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _BLOCK = 1 << 20
 _HINT = "fetch the artifact again; if it is refused again, do not use it"
@@ -153,7 +153,7 @@ def _wanted(info: zipfile.ZipInfo, prefix: str, path: Path) -> bool:
         return True
     if not inner.startswith(("obtained/", "golden/")):
         return False
-    if not SAFE_PATH.fullmatch(inner) or not _CLIP.fullmatch(inner):
+    if not SAFE_PATH.fullmatch(inner) or not _KEPT.fullmatch(inner):
         raise _refused(path, f"holds {name!r}, which seedpin would not write")
     return True
 

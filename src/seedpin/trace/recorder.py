@@ -383,11 +383,13 @@ class Recorder:
             raw.site = call_site(3, 1)[0]
             self.see("", value, raw.outputs, STAGE_SAMPLES)
 
-    def clip(self, frames: object, name: str = "clip", *, names: Sequence[str] = ()) -> None:
+    def clip(
+        self, frames: object, name: str = "clip", *, names: Sequence[str] = (), word: str = "frame"
+    ) -> None:
         """Note the frames that came out: (T, H, W, C) array or tensor, a Clip, or a list of frames.
 
-        May be called after the block; the fingerprints are per frame. ``names``: of tensors, where these are
-        no frames.
+        May be called after the block; the fingerprints are per frame. ``word``: what each is where these are
+        no frames; ``names``: theirs, if they have any.
         """
         inner: Any = getattr(frames, "frames", frames)
         raw = self.begin("clip", name)
@@ -395,11 +397,11 @@ class Recorder:
             return
         self._trace = None
         raw.depth = 0
-        if names:
-            raw.extra["of"] = "tensors"
+        if word != "frame":
+            raw.extra["of"] = f"{word}s"
         for index, frame in enumerate(inner):
             array = frame if isinstance(frame, torch.Tensor) else np.asarray(frame)
-            key = names[index] if names else f"frame {index}"
+            key = names[index] if names else f"{word} {index}"
             self.see(key, array, raw.outputs, STAGE_SAMPLES if index < 256 else MODULE_SAMPLES)
 
     def given(

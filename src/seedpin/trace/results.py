@@ -37,21 +37,24 @@ def parted_results(run: Run, golden: Record, here: Record, last: Record | None) 
     after = ""
     if seen_inside:
         after = f": {POST_PROCESSING}" + (f" after {label(last)}" if last in seen_inside and last else "")
-    if "tensors" in (golden.extra.get("of"), here.extra.get("of")):
-        return place, f"{before}; {_tensors(golden, here)}{after}"
+    of = golden.extra.get("of") or here.extra.get("of")
+    if of:
+        return place, f"{before}; {_named(golden, here, of)}{after}"
     old = [item for _, item in golden.outputs]
     new = [item for _, item in here.outputs]
     return place, _frames(old, new, before, after, POST_PROCESSING if seen_inside else "")
 
 
-def _tensors(golden: Record, here: Record) -> str:
+def _named(golden: Record, here: Record, of: str) -> str:
+    """Which of what came out differs; ``of`` says what that is, "tensors"."""
     pairs = list(zip(golden.outputs, here.outputs, strict=False))
     names = [new[0] for old, new in pairs if old[1] != new[1]]
     if len(golden.outputs) != len(here.outputs):
-        return f"{len(here.outputs)} tensors came out, {len(golden.outputs)} before"
+        return f"{len(here.outputs)} {of} came out, {len(golden.outputs)} before"
     if len(names) == 1:
-        return f"the tensor `{names[0]}` differs"
-    return f"{len(names)} of {len(pairs)} tensors differ, the first is `{names[0]}`"
+        one = of.removesuffix("s")
+        return f"{names[0] if names[0].startswith(one) else f'the {one} `{names[0]}`'} differs"
+    return f"{len(names)} of {len(pairs)} {of} differ, the first is `{names[0]}`"
 
 
 def _frames(old: Sequence[Seen], new: Sequence[Seen], before: str, after: str, who: str) -> str:

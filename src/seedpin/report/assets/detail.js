@@ -71,6 +71,21 @@ seedpin.detail = (function () {
     return section("Tensors", table("Tensors", titles, rows));
   }
 
+  // What a kind other than frames shows: sounds, pictures, and texts line by line.
+  function panels(check) {
+    if (!check.panels) return null;
+    const words = { "+": "here", "-": "golden", "@": "place" };
+    const shown = check.panels.panels.map((one) => {
+      const caption = h("figcaption", null, one.label);
+      if (one.form === "audio") return h("figure.panel", null, caption, h("audio", { controls: true, preload: "none", src: one.source, "aria-label": one.label }));
+      if (one.form === "picture") return h("figure.panel", null, caption, h("img", { src: one.source, alt: one.label, loading: "lazy" }));
+      const lines = one.rows.map(([mark, line]) => h(`span.line${words[mark] ? `.${words[mark]}` : ""}`, null, `${mark} ${line}`));
+      return h("figure.panel.wide", null, caption, h("pre.text", { tabindex: "0" }, lines));
+    });
+    const notes = check.panels.notes.map((note) => h("p.note", null, note));
+    return h("section.panels", { "aria-label": "Shown" }, shown, notes);
+  }
+
   function divergence(check) {
     const found = check.divergence;
     if (!found) return null;
@@ -127,7 +142,7 @@ seedpin.detail = (function () {
     const player = new seedpin.Player(check);
     const curve = check.total > 1 || player.total > 1 ? new seedpin.Curve(check, player) : null;
     const element = h("article.check-view", null,
-      head(check), answers(check, player), decide(check), player.element, curve && curve.element,
+      head(check), answers(check, player), decide(check), player.element, panels(check), curve && curve.element,
       h("div.evidence", null, divergence(check), limits(check), reasons(check), environment(check), measured(check, player), tensors(check), facts(check), commands(check)),
       check.message && h("details.message", null, h("summary", null, "The message in the terminal"), h("pre", { tabindex: "0" }, check.message)));
     return { element, player };
