@@ -6,8 +6,8 @@ import timeit
 
 import torch
 
-from seedpin.trace.recorder import record
-from seedpin.trace.structure import compact
+from seedpin.trace.draw_lines import compact
+from seedpin.trace.record.recorder import record
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ import torch
 
 from seedpin.demo import load_demo
 from seedpin.trace.model import Level
-from seedpin.trace.recorder import Recorder, record
+from seedpin.trace.record.recorder import Recorder, record
 from seedpin.trace.storage import to_bytes
 from support import pipelines
 

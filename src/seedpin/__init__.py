@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from seedpin.pinning.pin import unpinned as unpinned
     from seedpin.pinning.pin import worker_init_fn as worker_init_fn
     from seedpin.pinning.sources import register_source as register_source
-    from seedpin.trace.recorder import mark as mark
+    from seedpin.trace.record.recorder import mark as mark
 
 __version__ = "0.1.0"
 
@@ -41,7 +41,7 @@ _HOME = {
     "as_clip": "seedpin.clip.adapt",
     "current_pin": "seedpin.pinning.pin",
     "device_class": "seedpin.environment.device",
-    "mark": "seedpin.trace.recorder",
+    "mark": "seedpin.trace.record.recorder",
     "pin": "seedpin.pinning.pin",
     "register_source": "seedpin.pinning.sources",
     "seeded_model": "seedpin.pinning.model",

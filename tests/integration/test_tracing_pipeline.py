@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from seedpin.trace.recorder import record
+from seedpin.trace.record.recorder import record
 from support import pipelines
 
 diffusers = pytest.importorskip("diffusers")

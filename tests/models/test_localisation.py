@@ -11,10 +11,10 @@ import torch
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-from seedpin.trace.divergence import first_divergence
+from seedpin.trace.diff.locate import first_divergence
+from seedpin.trace.diff.nonfinite import first_nonfinite
 from seedpin.trace.model import Level
-from seedpin.trace.nonfinite import first_nonfinite
-from seedpin.trace.recorder import record
+from seedpin.trace.record.recorder import record
 from support.further_slips import FURTHER
 from support.pipelines import PIPELINES, build, generate
 from support.slips import SLIPS, STABLE_DIFFUSION, Edit, Slip, named_rightly, observe

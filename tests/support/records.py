@@ -6,7 +6,8 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from seedpin.trace.divergence import Divergence, first_divergence
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.model import Argument, Fingerprint, Kind, Record, Trace, Value
 
 LATENTS = (1, 4, 8, 8)

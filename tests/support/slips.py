@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
-from seedpin.trace.divergence import Divergence
+from seedpin.trace.diff.divergence import Divergence
 from seedpin.trace.model import Level, Trace
-from seedpin.trace.recorder import record
+from seedpin.trace.record.recorder import record
 from support.pipelines import Frames, build, generate
 
 __all__ = [

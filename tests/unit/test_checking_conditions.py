@@ -26,7 +26,7 @@ from seedpin.kinds.clip import CLIP
 from seedpin.kinds.tensors import TENSORS
 from seedpin.pinning.pin import last_pin
 from seedpin.run.ledger import Run
-from seedpin.trace.recorder import record
+from seedpin.trace.record.recorder import record
 
 SETTINGS = Config(root=Path())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seedpin.checking.evidence import fitting
-from seedpin.trace.divergence import Divergence
+from seedpin.trace.diff.divergence import Divergence
 
 GUESS = "300 of 768 values differ, by one level, always down: rounding against truncation?"
 FACT = "the frames are exactly the golden's, mirrored left to right"

@@ -27,7 +27,7 @@ from seedpin.environment.fingerprint import Entry, Environment, capture_environm
 from seedpin.environment.measured import WORDS, is_measured, measured_key
 from seedpin.pinning import sources, switches
 from seedpin.pinning.pin import pin
-from seedpin.trace.recorder import record
+from seedpin.trace.record.recorder import record
 
 CPU = torch.device("cpu")
 PROGRAM = """

@@ -12,7 +12,8 @@ from torch import nn
 
 from seedpin.checking.calls import Call, CallWatcher, trace_of
 from seedpin.pinning.model import PinnedCall, SeededModel, seeded_model
-from seedpin.trace.divergence import Divergence, first_divergence
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.model import Trace, Value
 from seedpin.trace.storage import from_bytes, to_bytes
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from seedpin.trace.divergence import first_divergence
+from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.model import Fingerprint, Record, Trace
 from support.records import CHANGED, CLIP, LATENTS, bits, call, draw, parted, trace
 

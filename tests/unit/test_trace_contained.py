@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from seedpin.trace.draws import StateWatch
-from seedpin.trace.fingerprint import Fingerprints
 from seedpin.trace.model import Fingerprint, Level, Trace, agree, weights_agree
-from seedpin.trace.recorder import Recorder, mark, record
+from seedpin.trace.record.draws import StateWatch
+from seedpin.trace.record.fingerprint import Fingerprints
+from seedpin.trace.record.recorder import Recorder, mark, record
 
 LEVELS: tuple[Level, ...] = ("stages", "modules")
 

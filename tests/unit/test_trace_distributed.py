@@ -11,9 +11,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from seedpin.trace.divergence import first_divergence
+from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.model import Level, Trace
-from seedpin.trace.recorder import record
+from seedpin.trace.record.recorder import record
 
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch was built without torch.distributed")
 

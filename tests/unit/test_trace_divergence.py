@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from seedpin.errors import TraceError
-from seedpin.trace.align import diff
-from seedpin.trace.divergence import Divergence, first_divergence
+from seedpin.trace.diff.align import diff
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.locate import first_divergence
+from seedpin.trace.diff.text import format_divergence
 from seedpin.trace.model import Level, Trace
-from seedpin.trace.recorder import mark, record
-from seedpin.trace.text import format_divergence
+from seedpin.trace.record.recorder import mark, record
 
 
 class Model(nn.Module):

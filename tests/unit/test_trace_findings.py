@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from seedpin.errors import TraceError
-from seedpin.trace.divergence import first_divergence
+from seedpin.trace.diff.locate import first_divergence
+from seedpin.trace.diff.reduce import at_level
 from seedpin.trace.model import Fingerprint, ModuleInfo, Record, Trace, Value
-from seedpin.trace.reduce import at_level
 from support.records import CHANGED, CLIP, LATENTS, bits, call, draw, parted, trace
 
 # -- intervals -------------------------------------------------------------------------------------------

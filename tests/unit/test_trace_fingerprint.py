@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from seedpin.trace.device import device_hash
-from seedpin.trace.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES, Fingerprints
 from seedpin.trace.model import Fingerprint
+from seedpin.trace.record.device import device_hash
+from seedpin.trace.record.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES, Fingerprints
 
 DTYPES = [
     *(torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64),
@@ -110,7 +110,7 @@ def test_device_hash_is_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> N
     """The hash does not depend on the size of the pieces that bound its memory."""
     tensor = torch.randn(1000)
     whole = device_hash(tensor)
-    monkeypatch.setattr("seedpin.trace.device._CHUNK", 64)
+    monkeypatch.setattr("seedpin.trace.record.device._CHUNK", 64)
     assert torch.equal(device_hash(tensor), whole)
 
 

@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 from seedpin.report.growth import view_divergence
-from seedpin.trace.distance import LEFT_OUT, growth
-from seedpin.trace.divergence import Divergence, first_divergence
+from seedpin.trace.diff.distance import LEFT_OUT, growth
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.locate import first_divergence
+from seedpin.trace.diff.text import format_divergence
 from seedpin.trace.model import Fingerprint, Kind, Record, Sketch
-from seedpin.trace.recorder import record
-from seedpin.trace.text import format_divergence
+from seedpin.trace.record.recorder import record
 
 Row = tuple[Record, Record]
 

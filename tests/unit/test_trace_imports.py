@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from seedpin.pinning.model import seeded_model
-from seedpin.trace.recorder import record
+from seedpin.trace.record.recorder import record
 
 MODULE = """
 from os import urandom

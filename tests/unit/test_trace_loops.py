@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from seedpin.trace.divergence import first_divergence
+from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.model import Fingerprint, Trace
-from seedpin.trace.recorder import record
+from seedpin.trace.record.recorder import record
 from support.stepping import Scheduler
 
 

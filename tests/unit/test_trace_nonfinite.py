@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from seedpin.trace.divergence import Divergence
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.nonfinite import first_nonfinite
 from seedpin.trace.model import Level
-from seedpin.trace.nonfinite import first_nonfinite
-from seedpin.trace.recorder import mark, record
+from seedpin.trace.record.recorder import mark, record
 from seedpin.trace.storage import from_bytes, to_bytes
 
 

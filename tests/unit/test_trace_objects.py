@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from seedpin.trace.objects import captured, items_of, own_attributes
+from seedpin.trace.record.objects import captured, items_of, own_attributes
 
 WANTED, UNWANTED = [1], [2]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seedpin.trace.patching import _shorten
+from seedpin.trace.record.call_site import _shorten
 
 
 def test_a_site_outside_of_site_packages_keeps_its_package(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from seedpin.errors import TraceError
-from seedpin.trace.divergence import first_divergence
+from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.model import Fingerprint, Level, Record, Trace
-from seedpin.trace.recorder import Recorder, mark, record
-from seedpin.trace.text import summarise
+from seedpin.trace.record.recorder import Recorder, mark, record
+from seedpin.trace.summary import summarise
 from support.stepping import Scheduler
 
 LEVELS: tuple[Level, ...] = ("stages", "modules", "ops")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from seedpin.trace.recorder import record
-from seedpin.trace.structure import compact, moved_draws
+from seedpin.trace.diff.draw_lines import moved_draws
+from seedpin.trace.draw_lines import compact
+from seedpin.trace.record.recorder import record
 
 NOISE = "global cpu: float32 (1, 4, 8, 8)"
 

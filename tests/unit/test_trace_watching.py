@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from seedpin.trace.model import Level, Trace
-from seedpin.trace.recorder import record
+from seedpin.trace.record.recorder import record
 
 LEVELS: tuple[Level, ...] = ("stages", "modules", "ops")
 
@@ -439,7 +439,7 @@ def test_what_is_compiled_runs_eagerly_while_operations_are_recorded(compiled: s
 
 _FIRST_COMPILES = """
 import sys, torch
-from seedpin.trace.recorder import record
+from seedpin.trace.record.recorder import record
 
 def draws():
     return torch.dropout(torch.randn(4) + torch.empty(4).normal_(), 0.5, True)

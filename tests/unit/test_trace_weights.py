@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from seedpin.trace.divergence import first_divergence
+from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.model import Level, Record, Trace, weights_agree
-from seedpin.trace.recorder import Recorder, record
+from seedpin.trace.record.recorder import Recorder, record
 from seedpin.trace.storage import from_bytes, to_bytes
 
 LEVELS: tuple[Level, ...] = ("stages", "modules")
@@ -192,7 +192,7 @@ def test_hashes_of_host_and_device_are_not_compared() -> None:
 @pytest.mark.parametrize("size", [1 << 10])
 def test_what_is_verified_at_the_end_is_bounded(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past a limit of bytes parameters are not hashed a second time; buffers come first."""
-    monkeypatch.setattr("seedpin.trace.weights._VERIFIED_BYTES", size)
+    monkeypatch.setattr("seedpin.trace.record.weights._VERIFIED_BYTES", size)
     net = nn.Linear(4, 4, bias=False)
     net.weight = nn.Parameter(torch.zeros(64, 4))
     net.register_buffer("table", torch.zeros(8))

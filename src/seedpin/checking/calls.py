@@ -14,9 +14,9 @@ from seedpin.checking.conditions import CallConditions, conditions_of_call
 from seedpin.checking.fresh import BATCH, THREADS
 from seedpin.checking.probe import Before, Repetition, after_call, before, repeat
 from seedpin.pinning.model import PinInfo, PinnedCall, SeededModel
+from seedpin.trace.draw_lines import compact
 from seedpin.trace.model import Record, Trace
-from seedpin.trace.recorder import Recorder, record
-from seedpin.trace.structure import compact
+from seedpin.trace.record.recorder import Recorder, record
 
 
 @dataclass(frozen=True, slots=True)

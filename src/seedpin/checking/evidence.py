@@ -13,9 +13,10 @@ from seedpin.errors import TraceError
 from seedpin.goldens.move import find_moved
 from seedpin.goldens.names import move_command
 from seedpin.goldens.store import Golden
-from seedpin.trace.divergence import Divergence, first_divergence
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.locate import first_divergence
+from seedpin.trace.diff.nonfinite import first_nonfinite
 from seedpin.trace.model import Trace
-from seedpin.trace.nonfinite import first_nonfinite
 from seedpin.trace.storage import from_bytes
 
 

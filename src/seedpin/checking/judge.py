@@ -27,9 +27,9 @@ from seedpin.goldens.store import Golden, GoldenKey, digest_or_none
 from seedpin.run.attempts import Attempt, attempt_of, unsteady
 from seedpin.run.message import format_failure
 from seedpin.run.result import CheckResult
-from seedpin.trace.divergence import Divergence
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.draw_lines import moved_draws
 from seedpin.trace.model import Trace
-from seedpin.trace.structure import moved_draws
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ import torch
 from seedpin.checking.values import UnreadableError, digest_of
 from seedpin.pinning.model import PinnedCall, SeededModel, call_again
 from seedpin.pinning.reach import is_generator, state_of
-from seedpin.trace.divergence import Divergence, first_divergence
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.model import Level, Trace
-from seedpin.trace.recorder import Recorder
+from seedpin.trace.record.recorder import Recorder
 
 AT_ONCE = "repeated at once"
 AFTER_ANOTHER = "repeated after a call with another seed"

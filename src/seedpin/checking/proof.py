@@ -17,7 +17,8 @@ from seedpin.goldens.content import load
 from seedpin.goldens.manifest import from_json, to_json
 from seedpin.goldens.store import Golden, GoldenKey, StagedGolden, read_golden
 from seedpin.kinds.registry import kind_named
-from seedpin.trace.divergence import Divergence, first_divergence
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.model import Trace
 from seedpin.trace.storage import from_bytes
 

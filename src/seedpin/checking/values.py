@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from seedpin.pinning.reach import is_generator, state_of
-from seedpin.trace.objects import own_attributes
+from seedpin.trace.record.objects import own_attributes
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.layout)
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)

@@ -23,8 +23,8 @@ import torch
 from seedpin.errors import ConfigError, EntropyWarning, PinError
 from seedpin.pinning.placed import calling_frame, warn_at, warn_at_frame
 from seedpin.trace import drawing
-from seedpin.trace.imports import originals_for_imports
-from seedpin.trace.patching import Patches
+from seedpin.trace.record.imports import originals_for_imports
+from seedpin.trace.record.patching import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from seedpin.trace.imports import ImportHook
+from seedpin.trace.record.imports import ImportHook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from seedpin.trace.objects import FUNCTIONS, captured, items_of, own_attributes
+from seedpin.trace.record.objects import FUNCTIONS, captured, items_of, own_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

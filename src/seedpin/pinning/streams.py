@@ -22,7 +22,7 @@ import torch
 
 from seedpin.errors import SameStreamWarning
 from seedpin.pinning.placed import calling_frame, warn_at_frame
-from seedpin.trace.draws import generator_of
+from seedpin.trace.record.draws import generator_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

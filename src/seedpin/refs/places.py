@@ -6,7 +6,8 @@ from pathlib import Path
 
 from seedpin.errors import GoldenError, TraceError
 from seedpin.goldens.store import read_golden
-from seedpin.trace.divergence import Divergence, first_divergence
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.model import Trace
 from seedpin.trace.storage import from_bytes
 

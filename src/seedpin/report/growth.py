@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seedpin.trace.distance import LEFT_OUT
+from seedpin.trace.diff.distance import LEFT_OUT
 
 SMALLEST = 1e-9
 
@@ -35,7 +35,7 @@ class Divergence:
 
 
 def view_divergence(data: Mapping[str, Any] | None) -> Divergence | None:
-    """``seedpin.trace.divergence.Divergence.as_dict`` as it is drawn; None where nothing was recorded."""
+    """``Divergence.as_dict`` of ``seedpin.trace.diff`` as it is drawn; None where nothing was recorded."""
     if not data or not data.get("sentence"):
         return None
     pairs = (

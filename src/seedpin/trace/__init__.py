@@ -1,4 +1,5 @@
 """What happened inside a model, and where two runs of it first part.
 
-``recorder`` takes a trace, ``storage`` keeps it, ``divergence`` compares two.
+``record`` takes a trace; ``model`` says what one is, ``storage`` keeps it; ``diff`` compares two. Neither of
+``record`` and ``diff`` imports the other: only what watches a model needs torch.
 """

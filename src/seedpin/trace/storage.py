@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -20,12 +21,12 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from seedpin.errors import TraceError
-from seedpin.trace.arguments import as_json, from_json
 from seedpin.trace.model import (
     FORMAT_1,
     KINDS,
     Argument,
     Fingerprint,
+    Given,
     Level,
     ModuleInfo,
     Record,
@@ -116,7 +117,7 @@ def to_bytes(trace: Trace) -> bytes:
         "unread": dict(trace.unread),
         "notes": list(trace.notes),
         "meta": dict(trace.meta),
-        **({} if trace.calls is None else {"calls": as_json(trace.calls)}),
+        **({} if trace.calls is None else {"calls": _given_as_json(trace.calls)}),
         "records": len(trace.records),
         "arguments": len(arguments),
         "table": len(table),
@@ -252,8 +253,45 @@ def _read(raw: bytes, version: int) -> Trace:
         tuple(_texts(head["notes"])),
         _mapping(head["meta"]),
         unread=unread_weights | _mapping(head.get("unread", {})),
-        calls=from_json(head.get("calls")),
+        calls=_given(head.get("calls")),
     )
+
+
+def _given_as_json(calls: Sequence[Given]) -> list[Any]:
+    """The calls' arguments as plain data."""
+    return [
+        [given.name, [[name, *_seen(seen)] for name, seen in given.arguments], list(given.defaults)]
+        for given in calls
+    ]
+
+
+def _seen(seen: Seen) -> list[Any]:
+    if isinstance(seen, Value):
+        return [seen.text]
+    return [seen.hash, seen.dtype, list(seen.shape), seen.unread]
+
+
+def _given(data: Any) -> tuple[Given, ...] | None:
+    """The calls' arguments; None where an older trace has none. Raises ValueError for anything else."""
+    if data is None:
+        return None
+    try:
+        return tuple(
+            Given(_text(name), tuple(map(_argument, rows)), tuple(map(_text, defaults)))
+            for name, rows, defaults in data
+        )
+    except TypeError as error:
+        raise ValueError("the calls' arguments are none") from error
+
+
+def _argument(row: Any) -> Argument:
+    name, first, *rest = row
+    if not rest:
+        return _text(name), Value(_text(first))
+    dtype, shape, unread = rest
+    if not all(type(side) is int for side in shape):
+        raise ValueError(f"shape {shape!r}")
+    return _text(name), Fingerprint(_text(first), _text(dtype), tuple(shape), None, _text(unread))
 
 
 def _text(value: Any) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seedpin.trace.distance import label
+from seedpin.trace.diff.label import label
+from seedpin.trace.diff.timeline import Run
 from seedpin.trace.model import Fingerprint, Record, Seen
-from seedpin.trace.timeline import Run
 
 __all__ = ["parted_results"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from seedpin.trace.patching import Patches, wrapped_like
-from seedpin.trace.watch import Live
+from seedpin.trace.record.patching import Patches, wrapped_like
+from seedpin.trace.record.watch import Live
 
 if TYPE_CHECKING:
-    from seedpin.trace.recorder import Recorder
+    from seedpin.trace.record.recorder import Recorder
 
 __all__ = ["patch_attention", "run_facts"]
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import takewhile
 
-from seedpin.trace.align import align, tree
-from seedpin.trace.arguments import changed_arguments
-from seedpin.trace.differing import differing
-from seedpin.trace.findings import at_input, at_output, one_sided, other_generator, unseen
+from seedpin.trace.diff.align import align, tree
+from seedpin.trace.diff.arguments import changed_arguments
+from seedpin.trace.diff.differing import differing
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.findings import at_input, at_output, one_sided, other_generator, unseen
+from seedpin.trace.diff.reduce import at_common_level
+from seedpin.trace.diff.timeline import Event, Run, timeline
 from seedpin.trace.model import Fingerprint, Record, Trace
-from seedpin.trace.reduce import at_common_level
-from seedpin.trace.timeline import Cause, Divergence, Event, Run, timeline
 
-__all__ = ["Cause", "Divergence", "first_divergence"]
+__all__ = ["first_divergence"]
 
 
 def first_divergence(golden: Trace, here: Trace) -> Divergence | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seedpin.trace.distance import label
+from seedpin.trace.diff.label import label
+from seedpin.trace.diff.timeline import Event, Run
+from seedpin.trace.diff.wording import draw_number
 from seedpin.trace.model import Argument, Fingerprint, Record, Seen, agree
-from seedpin.trace.timeline import Event, Run
-from seedpin.trace.wording import draw_number
 
 __all__ = ["handed_on", "near_end"]
 

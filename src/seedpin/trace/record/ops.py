@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from seedpin.trace.draws import generator_label, generator_of, generator_state
-from seedpin.trace.entry import Raw
-from seedpin.trace.fingerprint import MODULE_SAMPLES
-from seedpin.trace.patching import call_site
+from seedpin.trace.record.call_site import call_site
+from seedpin.trace.record.draws import generator_label, generator_of, generator_state
+from seedpin.trace.record.fingerprint import MODULE_SAMPLES
+from seedpin.trace.record.watched import Raw
 
 if TYPE_CHECKING:
-    from seedpin.trace.recorder import Recorder
+    from seedpin.trace.record.recorder import Recorder
 
 __all__ = ["OpMode", "eagerly"]
 

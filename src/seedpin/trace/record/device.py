@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from seedpin.trace.sketch import GATHERED, STAGE_SAMPLES
+from seedpin.trace.record.sketch import GATHERED, STAGE_SAMPLES
 
 __all__ = ["Pending", "device_hash", "device_sketch", "mixed"]
 

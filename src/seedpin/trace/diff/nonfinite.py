@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from seedpin.trace.align import Node, tree
-from seedpin.trace.distance import label
+from seedpin.trace.diff.align import Node, tree
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.label import label
+from seedpin.trace.diff.wording import describe
 from seedpin.trace.model import Argument, Fingerprint, Record, Trace
-from seedpin.trace.timeline import Divergence
-from seedpin.trace.wording import describe
 
 __all__ = ["first_nonfinite"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seedpin.trace.align import Node
-from seedpin.trace.distance import label
+from seedpin.trace.diff.align import Node
+from seedpin.trace.diff.label import label
 from seedpin.trace.drawing import HELPERS
 from seedpin.trace.model import Fingerprint, Record, Seen, Trace, all_agree, hashes_agree
 

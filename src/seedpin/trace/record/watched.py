@@ -9,11 +9,11 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from seedpin.trace.find import SCHEDULER_METHODS, Found
-from seedpin.trace.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES
 from seedpin.trace.model import Argument, Fingerprint, Kind, Level, Record
-from seedpin.trace.observe import Slots
-from seedpin.trace.weights import Held
+from seedpin.trace.record.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES
+from seedpin.trace.record.observe import Slots
+from seedpin.trace.record.search import SCHEDULER_METHODS, Found
+from seedpin.trace.record.weights import Held
 
 __all__ = ["Entry", "Raw", "filled", "parameters_of", "scheduler_entry", "to_watch"]
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 import torch
 from torch import nn
 
 from seedpin.errors import TraceError
-from seedpin.trace.model import ModuleInfo, names_a_path
-from seedpin.trace.objects import FUNCTIONS, captured, items_of, own_attributes
+from seedpin.trace.record.objects import FUNCTIONS, captured, items_of, own_attributes
 
-__all__ = ["SCHEDULER_METHODS", "Found", "Inventory", "Method", "find", "is_compiled"]
+__all__ = ["FOREIGN", "SCHEDULER_METHODS", "Found", "Method", "find", "is_compiled"]
 
 _STAGE_METHODS = (
     *("encode", "decode", "generate", "get_image_features", "get_text_features"),
@@ -25,7 +22,7 @@ _STAGE_METHODS = (
 )
 _PIPELINE_METHODS = ("encode_prompt", "encode_image", "prepare_latents", "decode_latents")
 SCHEDULER_METHODS = ("set_timesteps", "scale_model_input", "add_noise", "step")
-_FOREIGN = ("torch", "numpy", "builtins", "collections", "functools", "types", "tokenizers", "PIL")
+FOREIGN = ("torch", "numpy", "builtins", "collections", "functools", "types", "tokenizers", "PIL")
 _LEAVES = frozenset([str, int, float, bool, type(None)])
 _MAX_OBJECTS = 20_000
 _MAX_DEPTH = 6
@@ -199,7 +196,7 @@ def _is_scheduler(obj: Any) -> bool:
 
 def _is_foreign(obj: Any) -> bool:
     cls = type(obj)
-    if own_attributes(obj) is None or cls.__module__.partition(".")[0] in _FOREIGN:
+    if own_attributes(obj) is None or cls.__module__.partition(".")[0] in FOREIGN:
         return True
     return hasattr(cls, "convert_tokens_to_ids")  # A tokenizer: its product is seen as the encoder's input.
 
@@ -209,87 +206,3 @@ def _is_part(value: Any) -> bool:
     if isinstance(value, nn.Module) or not callable(value):
         return True
     return "scheduler" in (own_attributes(value) or ())
-
-
-class Inventory:
-    """Classes and hyper-parameters of all that was found, as they were when this was made.
-
-    The attributes are taken at once, which is quick; their texts are made when they are asked for.
-    """
-
-    def __init__(self, found: Found) -> None:
-        self._taken: list[tuple[str, str, dict[str, Any]]] = []
-        self._infos: tuple[ModuleInfo, ...] | None = None
-        for name, obj in (*found.modules.items(), *found.schedulers.items()):
-            self._take(name, obj)
-        seen = {id(obj) for obj in (*found.modules.values(), *found.schedulers.values())}
-        for method in found.methods:
-            if id(method.owner) not in seen and method.name.endswith(f".{method.attribute}"):
-                seen.add(id(method.owner))
-                self._take(method.name.removesuffix(f".{method.attribute}"), method.owner)
-
-    def _take(self, name: str, obj: Any) -> None:
-        settings: dict[str, Any] = {}
-        attributes = own_attributes(obj) or {}
-        declared = attributes.get(
-            "_internal_dict"
-        )  # diffusers' ConfigMixin: first, as it is what people set.
-        for source in (declared if isinstance(declared, Mapping) else {}, attributes):
-            for key, value in list(source.items()):
-                if key[0] != "_" and key not in _STATE:
-                    settings[key] = _kept(value)
-        self._taken.append((name, type(obj).__name__, settings))
-
-    def infos(self) -> tuple[ModuleInfo, ...]:
-        """One for each object."""
-        if self._infos is None:
-            self._infos = tuple(
-                [ModuleInfo(name, cls, _config(settings)) for name, cls, settings in self._taken]
-            )
-            self._taken = []
-        return self._infos
-
-
-_STATE = ("step_index", "begin_index", "num_inference_steps", "this_order", "lower_order_nums")
-_PLAIN = (bool, int, float, str)
-
-
-class _Text(str):
-    """The text of a setting that was made at once, so that nothing of the model is held."""
-
-    __slots__ = ()
-
-
-def _kept(value: Any) -> Any:
-    """What is kept of a setting until its text is asked for: never a part of the model."""
-    kind = type(value)
-    if kind in _PLAIN or value is None or kind is torch.dtype:
-        return value
-    try:
-        return _Text(_setting(value))
-    except Exception:  # A setting may raise anything where it is asked for its name.
-        return _Text("")
-
-
-def _config(settings: Mapping[str, Any]) -> dict[str, str]:
-    texts = {key: str(value) if type(value) is _Text else _setting(value) for key, value in settings.items()}
-    return {key: text for key, text in texts.items() if text and not names_a_path(key, text)}
-
-
-def _setting(value: Any) -> str:
-    """Text of a hyper-parameter, or nothing where it has no stable one."""
-    kind = type(value)
-    if kind in _PLAIN or value is None or kind is torch.dtype:
-        return repr(value)[:200]
-    if kind in (tuple, list) or kind is torch.Size:
-        if len(value) <= 64 and all(type(item) in _PLAIN or item is None for item in value):
-            return repr(tuple(value))[:400]
-        return ""
-    if isinstance(value, Enum):
-        return str(value)
-    if isinstance(value, (types.FunctionType, types.BuiltinFunctionType, functools.partial)):
-        target: Callable[..., object] = getattr(value, "func", value)
-        return getattr(target, "__qualname__", kind.__name__)
-    if kind.__module__.partition(".")[0] in _FOREIGN or isinstance(value, (nn.Module, dict, set)):
-        return ""
-    return f"<{kind.__name__}>"  # A processor or strategy object: its class is the setting.

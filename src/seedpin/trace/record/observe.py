@@ -18,9 +18,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from seedpin.trace.fingerprint import Fingerprints, bytes_hash
 from seedpin.trace.model import Value
-from seedpin.trace.objects import own_attributes
+from seedpin.trace.record.fingerprint import Fingerprints, bytes_hash
+from seedpin.trace.record.objects import own_attributes
 
 __all__ = ["NONE", "Slots", "observe", "opaque", "value_of"]
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from seedpin.trace.entry import Entry
-from seedpin.trace.objects import own_attributes
-from seedpin.trace.patching import Patches, wrapped_like
+from seedpin.trace.record.objects import own_attributes
+from seedpin.trace.record.patching import Patches, wrapped_like
+from seedpin.trace.record.watched import Entry
 
 if TYPE_CHECKING:
-    from seedpin.trace.recorder import Recorder
+    from seedpin.trace.record.recorder import Recorder
 
 __all__ = ["Live", "Watch"]
 

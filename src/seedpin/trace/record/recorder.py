@@ -19,22 +19,24 @@ import numpy as np
 import torch
 
 from seedpin.errors import TraceError
-from seedpin.trace.arguments import MOST, generators_in, named_arguments
-from seedpin.trace.building import build
-from seedpin.trace.draws import StateWatch, patch_draws
-from seedpin.trace.entry import Entry, Raw, scheduler_entry, to_watch
-from seedpin.trace.find import SCHEDULER_METHODS, Found, Inventory, find
-from seedpin.trace.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES, Fingerprints
-from seedpin.trace.imports import originals_for_imports
-from seedpin.trace.kernels import patch_attention, run_facts
-from seedpin.trace.loops import Loops
+from seedpin.trace.draw_lines import draw_line
 from seedpin.trace.model import LEVELS, Kind, Level, Trace, Value
-from seedpin.trace.observe import NONE, Slots, observe, opaque
-from seedpin.trace.patching import Patches, call_site
-from seedpin.trace.quiet import dispatch_modes, function_modes, quietly, tracing
-from seedpin.trace.structure import draw_line
-from seedpin.trace.watch import Live, Watch
-from seedpin.trace.weights import Held, Weights
+from seedpin.trace.record.arguments import MOST, generators_in, named_arguments
+from seedpin.trace.record.building import build
+from seedpin.trace.record.call_site import call_site
+from seedpin.trace.record.draws import StateWatch, patch_draws
+from seedpin.trace.record.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES, Fingerprints
+from seedpin.trace.record.imports import originals_for_imports
+from seedpin.trace.record.inventory import Inventory
+from seedpin.trace.record.kernels import patch_attention, run_facts
+from seedpin.trace.record.loops import Loops
+from seedpin.trace.record.observe import NONE, Slots, observe, opaque
+from seedpin.trace.record.patching import Patches
+from seedpin.trace.record.quiet import dispatch_modes, function_modes, quietly, tracing
+from seedpin.trace.record.search import SCHEDULER_METHODS, Found, find
+from seedpin.trace.record.watch import Live, Watch
+from seedpin.trace.record.watched import Entry, Raw, scheduler_entry, to_watch
+from seedpin.trace.record.weights import Held, Weights
 
 __all__ = ["MAX_RECORDS", "Recorder", "mark", "record"]
 
@@ -136,7 +138,7 @@ class Recorder:
             self.guarded("attention", patch_attention, patches, live)
             with originals_for_imports(patches):
                 if self.level == "ops":
-                    from seedpin.trace.ops import OpMode, eagerly
+                    from seedpin.trace.record.ops import OpMode, eagerly
 
                     with eagerly(), OpMode(self):
                         yield

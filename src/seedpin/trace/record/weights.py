@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from seedpin.trace.fingerprint import Fingerprints, bytes_hash
 from seedpin.trace.model import Fingerprint
+from seedpin.trace.record.fingerprint import Fingerprints, bytes_hash
 
 __all__ = ["DEVICE_DIGITS", "Held", "Weights", "hash_of_weights", "short_hash"]
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seedpin.trace import wording
-from seedpin.trace.differing import Row, agreed, differing, draw_changes, same_kind
-from seedpin.trace.distance import label
-from seedpin.trace.interval import handed_on, near_end
+from seedpin.trace.diff import wording
+from seedpin.trace.diff.differing import Row, agreed, differing, draw_changes, same_kind
+from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.interval import handed_on, near_end
+from seedpin.trace.diff.label import label
+from seedpin.trace.diff.results import POST_PROCESSING, parted_results
+from seedpin.trace.diff.settings import changed_settings, owner_of, suspect_modules
+from seedpin.trace.diff.timeline import Event, Run
 from seedpin.trace.model import Fingerprint, Record, all_agree, weights_agree
-from seedpin.trace.results import POST_PROCESSING, parted_results
-from seedpin.trace.settings import changed_settings, owner_of, suspect_modules
-from seedpin.trace.timeline import Divergence, Event, Run
 
 __all__ = ["at_input", "at_output", "one_sided", "other_generator", "unseen"]
 

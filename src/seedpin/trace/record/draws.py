@@ -17,11 +17,12 @@ import torch
 from xxhash import xxh3_64_digest, xxh3_64_hexdigest
 
 from seedpin.trace import drawing
-from seedpin.trace.host import view_of
 from seedpin.trace.model import Value
-from seedpin.trace.observe import Slots
-from seedpin.trace.patching import Patches, call_site, wrapped_like
-from seedpin.trace.watch import Live
+from seedpin.trace.record.call_site import call_site
+from seedpin.trace.record.host import view_of
+from seedpin.trace.record.observe import Slots
+from seedpin.trace.record.patching import Patches, wrapped_like
+from seedpin.trace.record.watch import Live
 
 __all__ = ["DrawSink", "StateWatch", "generator_label", "generator_of", "generator_state", "patch_draws"]
 

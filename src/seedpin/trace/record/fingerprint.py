@@ -17,10 +17,10 @@ import numpy.typing as npt
 import torch
 from xxhash import xxh3_128_digest
 
-from seedpin.trace.device import Pending, device_hash, device_sketch, mixed
-from seedpin.trace.host import Parts, UnreadError, host_array, in_order, parts_of, view_of
 from seedpin.trace.model import Fingerprint, Sketch
-from seedpin.trace.sketch import MODULE_SAMPLES, STAGE_SAMPLES, gather, host_sketches
+from seedpin.trace.record.device import Pending, device_hash, device_sketch, mixed
+from seedpin.trace.record.host import Parts, UnreadError, host_array, in_order, parts_of, view_of
+from seedpin.trace.record.sketch import MODULE_SAMPLES, STAGE_SAMPLES, gather, host_sketches
 
 __all__ = [
     "MODULE_SAMPLES",

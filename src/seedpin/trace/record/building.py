@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from seedpin.trace.entry import Raw, filled
-from seedpin.trace.fingerprint import Fingerprints
 from seedpin.trace.model import Fingerprint, Given, Level, ModuleInfo, Record, Trace
-from seedpin.trace.observe import Slots
-from seedpin.trace.weights import Held, Weights, hash_of_weights, short_hash
+from seedpin.trace.record.fingerprint import Fingerprints
+from seedpin.trace.record.observe import Slots
+from seedpin.trace.record.watched import Raw, filled
+from seedpin.trace.record.weights import Held, Weights, hash_of_weights, short_hash
 
 __all__ = ["build"]
 

@@ -1,32 +1,16 @@
-"""Replace attributes for a while, and the call site of whoever calls."""
+"""Replace attributes for a while."""
 
 from __future__ import annotations
 
-import sys
 import types
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from seedpin.trace.drawing import HELPERS
-
-__all__ = ["ABSENT", "Patches", "call_site", "wrapped_like"]
+__all__ = ["ABSENT", "Patches", "wrapped_like"]
 
 ABSENT = object()
-_HERE = str(Path(__file__).parent)
-_SKIPPED = (
-    _HERE + "/",
-    str(Path(__file__).parent.parent / "pinning") + "/",
-    str(Path(torch.__file__).parent) + "/",
-    "<",
-)
-_SKIPPED_NAMES = ("/contextlib.py", "/functools.py")
-
 _stale: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
 """Replacements whose recording is over, and what each of them stood for: nobody may put one back."""
 
@@ -108,45 +92,3 @@ def wrapped_like(watched: Any, original: Any, name: str, module: str | None = No
     watched.__doc__ = getattr(original, "__doc__", None)
     replacement: Callable[..., Any] = watched
     return replacement
-
-
-@lru_cache(maxsize=4096)
-def _shorten(filename: str) -> str:
-    """Path from the package's or the working directory's root: no machine's own folders in a trace."""
-    for marker in ("/site-packages/", "/dist-packages/", "/src/"):
-        if marker in filename:
-            return filename.rpartition(marker)[2]
-    try:
-        return str(Path(filename).relative_to(Path.cwd()))
-    except ValueError:
-        path = Path(filename)
-        top = path.parent
-        while (top / "__init__.py").exists() and top.parent != top:
-            top = top.parent
-        return str(path.relative_to(top)) if top != path.parent else "/".join(path.parts[-2:])
-
-
-@lru_cache(maxsize=4096)
-def _skipped(filename: str) -> bool:
-    return filename.startswith(_SKIPPED) or filename.endswith(_SKIPPED_NAMES)
-
-
-def call_site(depth: int = 2, chain: int = 3) -> tuple[str, str]:
-    """``file:line`` of the innermost caller outside of torch and seedpin, and the functions it sits in.
-
-    The second text names up to ``chain`` functions, innermost first: ``randn_tensor < prepare_latents``. The
-    line is not that of a helper through which every draw of a library goes, but of who called it.
-    """
-    frame = sys._getframe(depth)
-    site, helping = "", True
-    names: list[str] = []
-    walker: Any = frame
-    while walker is not None and len(names) < chain:
-        code = walker.f_code
-        if not _skipped(code.co_filename):
-            if helping:
-                site = f"{_shorten(code.co_filename)}:{walker.f_lineno}"
-                helping = code.co_name in HELPERS
-            names.append(code.co_name)
-        walker = walker.f_back
-    return site, " < ".join(names)

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TypeVar
 
+from seedpin.trace.diff.label import label
 from seedpin.trace.model import Fingerprint, Record, agree
 
-__all__ = ["LEFT_OUT", "distance", "growth", "label", "record_distance"]
+__all__ = ["LEFT_OUT", "distance", "growth", "record_distance"]
 
 LEFT_OUT = "…"
 """Begins the row that stands for those that a list of distances leaves out."""
@@ -56,29 +57,6 @@ def record_distance(golden: Record, here: Record) -> float | None:
     ]
     known = [item for item in found if item is not None]
     return max(known) if known else None
-
-
-def label(record: Record) -> str:
-    """A record's short name: ``transformer call 2, step 1`` or ``scheduler.step 1``."""
-    if record.kind == "clip":
-        return record.extra.get("of", "frames")
-    if record.kind == "mark":
-        return f"mark {record.name!r}" + (f" ({record.call})" if record.call else "")
-    if (
-        record.kind == "scheduler"
-        and record.loop
-        and record.step is not None
-        and record.name.endswith(".step")
-    ):
-        return f"{record.name} {record.step} of loop {record.loop}"
-    if record.kind == "scheduler":
-        return f"{record.name} {record.call}" if record.name.endswith(".step") or record.call else record.name
-    name = f"{record.name} call {record.call}" if record.call else record.name
-    if record.kind == "op":
-        name = f"{record.name} in {record.extra.get('module') or 'the pipeline'}"
-    if record.step is None or record.kind == "draw":
-        return name
-    return f"{name}, step {record.step}{f' of loop {record.loop}' if record.loop else ''}"
 
 
 def growth(pairs: Sequence[tuple[Record, Record]], start: int) -> tuple[tuple[str, float | None], ...]:

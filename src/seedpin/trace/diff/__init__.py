@@ -1,0 +1,1 @@
+"""Where two traces part, and how far apart they are from there. Begin at ``locate``."""
