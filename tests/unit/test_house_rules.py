@@ -135,3 +135,13 @@ def test_hooks_take_their_tools_from_the_environment_that_make_dev_makes() -> No
             }
         else:
             assert re.fullmatch(r"[0-9a-f]{40}", repo["rev"])
+
+
+def test_coverage_has_a_floor_that_ci_holds() -> None:
+    """The workflow runs `make coverage`, whose last step fails below the floor of pyproject.toml."""
+    assert re.search(r"(?m)^fail_under = \d\d", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    jobs = _workflow(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
+    assert [step["run"] for step in jobs["coverage"]["steps"] if "run" in step][-1] == "make coverage"
+    recipe = re.search(r"(?m)^coverage:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert recipe is not None
+    assert recipe[1].splitlines()[-1] == "\t$(BIN)/coverage report"
