@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import select
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -335,13 +337,34 @@ def test_a_reader_beside_a_writer_never_sees_one_golden_older_than_another_it_ha
 ) -> None:
     """While goldens are replaced together, what is read second is of the same update or of a later one."""
     shelf = Shelf(tmp_path, KEYS)
-    generations = [shelf.changes(value) for value in range(10, 26)]
+    generations = [shelf.changes(value) for value in range(10, 16)]
     order = {digest_of(change.staged): at for at, row in enumerate(generations) for change in row}
     shelf.store.write_goldens(generations[0])
+    to_reader, to_writer = os.pipe(), os.pipe()
 
     def write_all() -> None:
+        """Lets the reader look after each manifest that is put in its place, and after each update."""
+        asked = answered = 0
+        replace = Path.replace
+
+        def ask(patience: float | None) -> None:
+            nonlocal asked, answered
+            os.write(to_reader[1], b"?")
+            asked += 1
+            # In the middle of an update a reader waits for the writer's lock, so the writer goes on alone.
+            while answered < asked and select.select([to_writer[0]], [], [], patience)[0]:
+                answered += len(os.read(to_writer[0], 64))
+
+        def replaced(source: Path, target: Path) -> Path:
+            done = replace(source, target)
+            if Path(target).suffix == ".json":
+                ask(0.1)
+            return done
+
+        setattr(Path, "replace", replaced)  # noqa: B010  # a method is not assigned to in typed code
         for changes in generations[1:]:
             shelf.store.write_goldens(changes)
+            ask(None)
 
     child = os.fork()
     if child == 0:
@@ -351,13 +374,35 @@ def test_a_reader_beside_a_writer_never_sees_one_golden_older_than_another_it_ha
             code = 0
         finally:
             os._exit(code)
-    seen, ended = set(), 0
-    while not ended:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        for keys in (KEYS, KEYS[::-1]):
-            found = [shelf.store.read(key) for key in keys]
-            first, second = (order[golden.manifest.digest] for golden in found if golden is not None)
-            assert first <= second
-            seen.add(second)
-    assert status == 0
-    assert max(seen) == len(generations) - 1
+    os.close(to_reader[1])
+    seen = set()
+    try:
+        while os.read(to_reader[0], 1):
+            for keys in (KEYS, KEYS[::-1]):
+                goldens = [shelf.store.read(key) for key in keys]
+                first, second = (order[golden.manifest.digest] for golden in goldens if golden is not None)
+                assert first <= second
+                seen.add(second)
+            os.write(to_writer[1], b"!")
+        code = os.waitpid(child, 0)[1]
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
+    assert code == 0
+    assert seen >= set(range(1, len(generations)))
+
+
+def test_folders_that_went_while_a_journal_waited_are_made_again(tmp_path: Path) -> None:
+    """The next reader finishes a journal although the folder of a golden has gone in the meantime."""
+    shelf = Shelf(tmp_path, KEYS)
+    shelf.store.write_goldens(shelf.changes(50))
+    contents = {f"{key.stem}.json": shelf.store.manifest_path(key).read_bytes() for key in KEYS}
+    (shelf.store.root / JOURNAL).write_bytes(journal_bytes(contents))
+    folder = shelf.store.manifest_path(KEYS[0]).parent
+    shutil.rmtree(folder)
+    shelf.store.write_settled()
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        shelf.store.manifest_path(key).name for key in KEYS
+    )
+    assert not (shelf.store.root / JOURNAL).exists()
