@@ -35,6 +35,18 @@ def level() -> str:
     return "seeds"
 
 
+def test_a_count_that_was_set_back_in_the_block_hides_no_device(
+    monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    """Code that resets the allocator's statistics, as benchmarks do, ran on that device all the same."""
+    gpu = Allocator(monkeypatch, 5, 7)
+    with seedpin.pin(1, level=level) as pin:
+        gpu.run(1)
+        gpu.counts[1] = 0
+        gpu.run(1)
+    assert pin.devices_used == {"cuda:1"}
+
+
 def test_a_pin_knows_the_devices_that_its_block_used(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
     """What allocated before or after the block is not among them; during the block they are known."""
     gpu = Allocator(monkeypatch, 5, 7)

@@ -35,8 +35,11 @@ def has_other_devices() -> bool:
 
 
 def used_since(before: Mapping[str, int]) -> set[str]:
-    """The devices that have handed out memory since ``before`` was counted, as ``cuda:0``."""
-    return {name for name, count in allocations().items() if count > before.get(name, 0)}
+    """The devices that have handed out memory since ``before`` was counted, as ``cuda:0``.
+
+    A count that fell was set back in between, and nobody counts anew who does not use the device.
+    """
+    return {name for name, count in allocations().items() if count != before.get(name, 0)}
 
 
 class DeviceWatch:
