@@ -12,9 +12,9 @@ from seedpin.cli import cli
 from seedpin.errors import RevisionError
 from seedpin.goldens.content import load as load_clip
 from seedpin.goldens.store import Golden, read_golden
-from seedpin.refs import bisection
-from seedpin.refs.bisect_step import Obtained, Plan
-from seedpin.refs.worktree import Checkout
+from seedpin.revisions import bisect
+from seedpin.revisions.bisect_step import CommitResult, Plan
+from seedpin.revisions.worktree import Checkout
 from support.project import Project
 from support.repository import Repository
 
@@ -122,14 +122,14 @@ def test_no_search_without_two_ends_that_repeat_and_differ(
     """Equal ends are exit code 1, an end that does not repeat or cannot be tested is an error."""
     calls: list[str] = []
 
-    def obtain(plan: Plan, checkout: Checkout, *, kept_as: str = "") -> Obtained:
+    def obtain(plan: Plan, checkout: Checkout, *, kept_as: str = "") -> CommitResult:
         calls.append(kept_as)
         text = (checkout.tree / "text").read_text()
         if text == "problem":
-            return Obtained({}, "it broke")
-        return Obtained({"check": f"{text}{len(calls) if text == 'time' else ''}"})
+            return CommitResult({}, "it broke")
+        return CommitResult({"check": f"{text}{len(calls) if text == 'time' else ''}"})
 
-    monkeypatch.setattr(bisection, "obtain", obtain)
+    monkeypatch.setattr(bisect, "obtain", obtain)
     for text in texts:
         repository.commit("next", {"text": text})
     repository.write({"uncommitted": ""})

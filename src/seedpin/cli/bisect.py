@@ -11,7 +11,7 @@ import click
 from seedpin.cli._say import say
 from seedpin.config import find_root, load_config
 from seedpin.git import is_dirty, resolve_commit, short, toplevel
-from seedpin.refs.bisection import find_first_bad, new_plan
+from seedpin.revisions.bisect import find_first_bad, new_plan
 from seedpin.run.ledger import new_run_id
 
 
@@ -45,18 +45,18 @@ def command(nodeid: str, pytest_arguments: tuple[str, ...], good: str, bad: str,
     dirty = is_dirty(top)
     if dirty:
         say("uncommitted changes are no part of the search")
-    found = find_first_bad(plan, *commits, settings.worktree_links, say)
-    if found is None:
+    first = find_first_bad(plan, *commits, settings.worktree_links, say)
+    if first is None:
         say(f"{short(commits[0])} and {short(commits[1])} obtain the same bits: nothing to find")
         if dirty:
             say(f"  next: pytest {shlex.quote(nodeid)} --golden-against=HEAD compares what is uncommitted")
         sys.exit(1)
     say("")
     say("first commit that differs:", bold=True)
-    say(f"  {found.description}")
-    for name, sentence in found.places.items():
+    say(f"  {first.description}")
+    for name, sentence in first.locations.items():
         say(f"  where: {sentence}")
         say(f"         ({name})")
-    say(f"  before: {settings.shown(found.before)}")
-    say(f"  after:  {settings.shown(found.after)}")
-    say(f"  next: git show {short(found.commit)}")
+    say(f"  before: {settings.shown(first.before)}")
+    say(f"  after:  {settings.shown(first.after)}")
+    say(f"  next: git show {short(first.commit)}")

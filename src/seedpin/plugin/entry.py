@@ -29,7 +29,7 @@ from seedpin.plugin.fixtures import (
 )
 from seedpin.plugin.leftover import LeftoverPins
 from seedpin.plugin.state import CONFIG, UPDATE, VARIABLES
-from seedpin.process import RUN_VARIABLE
+from seedpin.process import REQUEST_VARIABLE, RUN_VARIABLE
 
 __all__ = [
     "golden_audio",
@@ -151,7 +151,7 @@ def pytest_configure(config: pytest.Config) -> None:
         apply_profile(settings.cpu_profile)
         config.stash[UPDATE] = _update(config)
         if config.getoption("golden_against") is not None and not config.getoption("seedpin_collect"):
-            from seedpin.refs.against_session import compared_settings
+            from seedpin.plugin.against import compared_settings
 
             settings = compared_settings(config, settings)
         config.stash[CONFIG] = settings
@@ -168,13 +168,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(session, "seedpin-session")
     config.pluginmanager.register(LeftoverPins(), "seedpin-leftover-pins")
     if config.getoption("golden_attribute") and not session.is_worker:
-        from seedpin.refs.attribute_session import AttributeSession
+        from seedpin.plugin.attribute import AttributeSession
 
         config.pluginmanager.register(AttributeSession(config, session, settings), "seedpin-attribute")
     if not session.is_worker:
         from seedpin.plugin.publish import Publisher
 
         config.pluginmanager.register(Publisher(config, session.run, session.latest), "seedpin-publisher")
+    if REQUEST_VARIABLE in os.environ:  # last: what it drops and finds at the end is after all others
+        from seedpin.plugin.inner import register as register_inner
+
+        register_inner(config)
 
 
 def _update(config: pytest.Config) -> Update:

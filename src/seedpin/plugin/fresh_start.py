@@ -1,4 +1,4 @@
-"""How a process is started that runs tests of this session once more, as the session itself was started."""
+"""How this session was started, and how a process is that runs tests of it once more."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from seedpin.checking.fresh import Start
+from seedpin.invocation import Invocation, settings_of, shown_options
 from seedpin.plugin.state import VARIABLES
 
 # Files that the session that asks writes, possibly because an ini file says so: the other must not.
@@ -18,23 +19,28 @@ _OUTPUTS = {"xmlpath": "--junitxml", "htmlpath": "--html", "report_log": "--repo
 _SET_HERE = {"--rootdir": 1, "-c": 1, "--config-file": 1}
 
 
+def invocation_of(config: pytest.Config) -> Invocation:
+    """How the session of ``config`` was started."""
+    variables: dict[str, str] = config.stash.get(VARIABLES, dict(os.environ))
+    return Invocation(
+        folder=config.invocation_params.dir.resolve(),
+        arguments=tuple(str(argument) for argument in config.invocation_params.args),
+        positionals=tuple(config.option.file_or_dir or ()),
+        variables=variables,
+    )
+
+
 def typed_command(config: pytest.Config, program: str = "pytest") -> str:
     """``pytest`` with the options of this session that may change what a test gives: tests follow."""
-    from seedpin.refs.arguments import shown_options
-
-    raw = tuple(str(argument) for argument in config.invocation_params.args)
-    options = shown_options(raw, tuple(config.option.file_or_dir or ()))
+    started = invocation_of(config)
+    options = shown_options(started.arguments, started.positionals)
     return shlex.join([*program.split(), *(option for option in options if option != "--golden-report")])
 
 
 def same_start(config: pytest.Config, scratch: Path) -> Start:
     """As the session of ``config`` was started, less its selection and output. ``scratch`` takes files."""
-    from seedpin.refs.arguments import settings_of
-
-    folder = config.invocation_params.dir.resolve()
-    raw = tuple(str(argument) for argument in config.invocation_params.args)
-    variables: dict[str, str] = config.stash.get(VARIABLES, dict(os.environ))
-    given = settings_of(raw, tuple(config.option.file_or_dir or ()), without=_SET_HERE)
+    started = invocation_of(config)
+    given = settings_of(started.arguments, started.positionals, without=_SET_HERE)
     last = ["--continue-on-collection-errors", "--maxfail=0"]
     if config.inipath is not None:
         last += ["-c", str(config.inipath)]
@@ -48,10 +54,10 @@ def same_start(config: pytest.Config, scratch: Path) -> Start:
         if getattr(config.option, name, None):
             last.append(f"{flag}={scratch / name}")
     return Start(
-        folder=folder,
-        variables=variables,
+        folder=started.folder,
+        variables=started.variables,
         arguments=tuple(argument for argument in given if argument != "--golden-report"),
         last=tuple(last),
-        importable=any(Path(entry or ".").resolve() == folder for entry in sys.path),
+        importable=any(Path(entry or ".").resolve() == started.folder for entry in sys.path),
         typed=typed_command(config, "python -m pytest"),
     )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from seedpin.config import Config
     from seedpin.errors import SeedpinError
     from seedpin.plugin.running import Running
-    from seedpin.refs.against import Against
+    from seedpin.revisions.against import Against
     from seedpin.run.ledger import Run
     from seedpin.run.result import CheckResult
 

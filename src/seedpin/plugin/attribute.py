@@ -1,4 +1,4 @@
-"""The session's side of ``--golden-attribute``: after the tests, each minting commit runs once."""
+"""``--golden-attribute`` in a session: after the tests, each commit that minted a golden runs once."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from seedpin.config import Config
 from seedpin.errors import GoldenError, RevisionError, SeedpinError
 from seedpin.git import short
 from seedpin.goldens.store import read_golden
+from seedpin.plugin.fresh_start import invocation_of
 from seedpin.printing import printable
-from seedpin.refs.attribute import (
+from seedpin.revisions.attribute import (
     RECORDED,
     Attribution,
-    Minting,
+    MintingCommit,
     committing_commit,
     conclude,
     minting_commit,
 )
-from seedpin.refs.cache import Index
-from seedpin.refs.places import place_between
-from seedpin.refs.reference import Session, run_missing, session_of
+from seedpin.revisions.cache import Index
+from seedpin.revisions.divergences import divergence_between
+from seedpin.revisions.results import RevisionContext, revision_context, run_missing
 from seedpin.run.result import CheckResult
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class AttributeSession:
         self.config = config
         self.session = session
         self.settings = settings
-        self.found: list[CheckResult] = []
+        self.attributed: list[CheckResult] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
@@ -51,65 +52,72 @@ class AttributeSession:
         if not questions:
             return
         try:
-            other = session_of(self.config, self.settings)
+            context = revision_context(self.settings, invocation_of(self.config))
         except RevisionError as error:
             self._keep(questions, [Attribution("unknown", f"unknown: {error.what}")] * len(questions))
             return
-        again = self._asked(
-            other, {result.id: self._minting(other, result) for result in questions}, questions
-        )
-        self._asked(other, again, [result for result in questions if result.id in again])
+        mintings = {result.id: self._minting(context, result) for result in questions}
+        again = self._asked(context, mintings, questions)
+        self._asked(context, again, [result for result in questions if result.id in again])
 
     def _asked(
-        self, other: Session, mintings: Mapping[str, Minting], questions: Sequence[CheckResult]
-    ) -> dict[str, Minting]:
+        self,
+        context: RevisionContext,
+        mintings: Mapping[str, MintingCommit],
+        questions: Sequence[CheckResult],
+    ) -> dict[str, MintingCommit]:
         """Runs each commit once and keeps what follows; what remains unknown gets another commit to ask.
 
         The recorded commit may lack a test that was not yet committed when its golden was minted.
         """
-        groups: dict[Minting, list[CheckResult]] = {}
+        groups: dict[MintingCommit, list[CheckResult]] = {}
         for result in questions:
             groups.setdefault(mintings[result.id], []).append(result)
         again = {}
         for minting, results in groups.items():
-            attributions = self._attributed(other, minting, results)
+            attributions = self._attributed(context, minting, results)
             final = []
             for result, attribution in zip(results, attributions, strict=True):
                 if attribution.conclusion == "unknown" and minting.how == RECORDED:
                     path = (self.settings.golden_path / result.golden).resolve()
                     why = attribution.sentence.removeprefix("unknown: ")
-                    again[result.id] = committing_commit(other.top, path, why)
+                    again[result.id] = committing_commit(context.top, path, why)
                 else:
                     final.append((result, attribution))
             self._keep([result for result, _ in final], [attribution for _, attribution in final])
         return again
 
-    def _minting(self, other: Session, result: CheckResult) -> Minting:
+    def _minting(self, context: RevisionContext, result: CheckResult) -> MintingCommit:
         path = self.settings.golden_path / result.golden
         try:
             golden = read_golden(path)
         except GoldenError as error:
-            return Minting("", error.what)
+            return MintingCommit("", error.what)
         if golden is None:
-            return Minting("", "the golden is gone")
-        return minting_commit(other.top, path.resolve(), golden.manifest.updated)
+            return MintingCommit("", "the golden is gone")
+        return minting_commit(context.top, path.resolve(), golden.manifest.updated)
 
     def _attributed(
-        self, other: Session, minting: Minting, results: Sequence[CheckResult]
+        self, context: RevisionContext, minting: MintingCommit, results: Sequence[CheckResult]
     ) -> list[Attribution]:
         index, problem = Index(), ""
         if minting.commit:
             tests = list(dict.fromkeys(result.test for result in results))
             try:
                 index = run_missing(
-                    other, minting.commit, tests, lambda text: self._announce(minting, text), narrow=True
+                    context, minting.commit, tests, lambda text: self._announce(minting, text), narrow=True
                 )
             except SeedpinError as error:
                 problem = error.what
-        return [self._one(other, minting, index, result, problem) for result in results]
+        return [self._one(context, minting, index, result, problem) for result in results]
 
     def _one(
-        self, other: Session, minting: Minting, index: Index, result: CheckResult, problem: str
+        self,
+        context: RevisionContext,
+        minting: MintingCommit,
+        index: Index,
+        result: CheckResult,
+        problem: str,
     ) -> Attribution:
         known = index.tests.get(result.test)
         there = known.checks.get(result.check) if known is not None and known.outcome == "passed" else None
@@ -119,37 +127,39 @@ class AttributeSession:
             else:
                 word = "was skipped" if known.outcome == "skipped" else known.outcome
                 problem = f"the test {word} at {short(minting.commit)}: {known.error}"
-        found = conclude(minting, str(result.golden_digest), there, str(result.obtained_digest), problem)
+        attribution = conclude(
+            minting, str(result.golden_digest), there, str(result.obtained_digest), problem
+        )
         if there is None:
-            return found
+            return attribution
         golden = self.settings.golden_path / result.golden
-        kept = other.cache(minting.commit) / "golden" / _beside(result)
+        kept = context.cache(minting.commit) / "golden" / _beside(result)
         here = self.session.run.path / (result.obtained or "")
         places = []
-        if found.conclusion != "code":
+        if attribution.conclusion != "code":
             places += _sentence("environment", golden, kept)
-        if found.conclusion != "environment":
+        if attribution.conclusion != "environment":
             places += _sentence("code", kept, here)
-        return dataclasses.replace(found, places=tuple(places))
+        return dataclasses.replace(attribution, places=tuple(places))
 
     def _keep(self, results: Sequence[CheckResult], attributions: Sequence[Attribution]) -> None:
         for result, attribution in zip(results, attributions, strict=True):
             whole = dataclasses.replace(result, attribution=attribution.as_dict())
-            self.found.append(whole)
+            self.attributed.append(whole)
             self.session.results.append(whole)
             self.session.run.write_result(whole)
 
-    def _announce(self, minting: Minting, text: str) -> None:
+    def _announce(self, minting: MintingCommit, text: str) -> None:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.ensure_newline()
             reporter.write_line(f"seedpin: {short(minting.commit)}, where goldens were minted: {text}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if not self.found:
+        if not self.attributed:
             return
         terminalreporter.section("seedpin: code or environment", sep="-")
-        for result in self.found:
+        for result in self.attributed:
             attribution = result.attribution or {}
             terminalreporter.write_line(printable(result.id))
             terminalreporter.write_line(printable(f"  {attribution['sentence']}"))
@@ -165,5 +175,5 @@ def _beside(result: CheckResult) -> Path:
 
 
 def _sentence(who: str, before: Path, after: Path) -> list[str]:
-    found = place_between(before, after)
-    return [] if found is None else [f"moved by the {who}: {found.sentence}"]
+    divergence = divergence_between(before, after)
+    return [] if divergence is None else [f"moved by the {who}: {divergence.sentence}"]

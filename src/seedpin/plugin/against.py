@@ -1,4 +1,4 @@
-"""The session's side of ``--golden-against``: the run at the revision, and the summary."""
+"""``--golden-against`` in a session: the run at the revision comes first, and the summary tells."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import pytest
 from seedpin.config import Config
 from seedpin.errors import SeedpinError, UpdateRefusedError, UsageError
 from seedpin.git import is_dirty, merge_base, resolve_commit, short
+from seedpin.plugin.fresh_start import invocation_of
 from seedpin.plugin.nodes import node_of
 from seedpin.plugin.state import AGAINST
 from seedpin.printing import printable
-from seedpin.refs.against import Against
-from seedpin.refs.cache import read_index
-from seedpin.refs.reference import Session, run_missing, session_of
-from seedpin.refs.worktree import describe
+from seedpin.revisions.against import Against
+from seedpin.revisions.cache import read_index
+from seedpin.revisions.results import RevisionContext, revision_context, run_missing
+from seedpin.revisions.worktree import describe
 from seedpin.run.result import CheckResult
 
 if TYPE_CHECKING:
@@ -50,10 +51,10 @@ def compared_settings(config: pytest.Config, settings: Config) -> Config:
         label, commit, folder = worker_input[_KEY]
         against = Against(label, commit, Path(folder))
     else:
-        session = session_of(config, exact)
-        label, commit = _revision(session.top, config.getoption("golden_against"))
-        against = Against(label, commit, session.cache(commit))
-        config.pluginmanager.register(AgainstSession(config, session, against), "seedpin-against")
+        context = revision_context(exact, invocation_of(config))
+        label, commit = _revision(context.top, config.getoption("golden_against"))
+        against = Against(label, commit, context.cache(commit))
+        config.pluginmanager.register(AgainstSession(config, context, against), "seedpin-against")
     config.stash[AGAINST] = against
     golden = against.folder / "golden"
     return dataclasses.replace(exact, golden_dir=golden.relative_to(settings.root).as_posix())
@@ -77,9 +78,9 @@ def _revision(top: Path, ref: str) -> tuple[str, str]:
 class AgainstSession:
     """Registered in the controller only."""
 
-    def __init__(self, config: pytest.Config, session: Session, against: Against) -> None:
+    def __init__(self, config: pytest.Config, context: RevisionContext, against: Against) -> None:
         self.config = config
-        self.session = session
+        self.context = context
         self.against = against
         self.here: set[str] = set()
         self.passed: set[str] = set()
@@ -118,7 +119,7 @@ class AgainstSession:
 
     def _prepare(self, wanted: Sequence[str] | None) -> None:
         try:
-            run_missing(self.session, self.against.commit, wanted, self._announce)
+            run_missing(self.context, self.against.commit, wanted, self._announce)
         except SeedpinError as error:
             raise pytest.UsageError(str(error)) from error
 
@@ -173,11 +174,11 @@ class AgainstSession:
                     write(printable(f"  {name}"))
 
     def _gone(self, results: Sequence[CheckResult]) -> list[str]:
-        """Tests that the same arguments select there and not here, and checks of tests on both sides."""
+        """Tests that the same arguments select there and not here, and checks of tests that pass here."""
         if self.cut_short:
             return []
         index = read_index(self.against.folder)
-        tests = index.selections.get(self.session.selection_key(), ())
+        tests = index.selections.get(self.context.selection_key(), ())
         gone = [name for name in tests if name not in self.here]
         checked = {result.id for result in results}
         for name in sorted(self.passed):

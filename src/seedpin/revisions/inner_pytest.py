@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from seedpin.process import python_code
-from seedpin.refs.imports import editable_mappings, is_project_file
-from seedpin.refs.request import Request, read_request
+from seedpin.revisions.import_paths import editable_mappings, is_project_file
+from seedpin.revisions.inner_request import InnerRequest, read_request
 
-COMMAND = tuple(python_code("from seedpin.refs.launch import main; main()"))
+COMMAND = tuple(python_code("from seedpin.revisions.inner_pytest import main; main()"))
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     sys.exit(pytest.console_main())
 
 
-def write_import_paths(request: Request) -> None:
+def write_import_paths(request: InnerRequest) -> None:
     """Removes what leads to the other tree from ``sys.path``, and redirects editable installs.
 
     What comes later (a conftest's ``sys.path.insert``, a ``.pth`` file read by an xdist worker) is not

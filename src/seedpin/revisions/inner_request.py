@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from seedpin.process import REQUEST_VARIABLE
-from seedpin.refs.arguments import Selection
+from seedpin.revisions.arguments import Selection
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class InnerRequest:
     """``here`` must not be imported from, ``tree`` is where the tests run, ``out`` takes what was found.
 
     ``wanted`` are the only tests to run (None: all that ``selections`` hold), ``known`` those that need no
@@ -33,11 +33,11 @@ class Request:
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
 
-def read_request(environment: Mapping[str, str] = os.environ) -> Request:
+def read_request(environment: Mapping[str, str] = os.environ) -> InnerRequest:
     """The request of this process."""
     data: dict[str, Any] = json.loads(Path(environment[REQUEST_VARIABLE]).read_text(encoding="utf-8"))
     wanted, selections = data["wanted"], data["selections"]
-    return Request(
+    return InnerRequest(
         here=data["here"],
         tree=data["tree"],
         out=data["out"],

@@ -15,10 +15,10 @@ from seedpin import process
 from seedpin.errors import ForeignImportError, RevisionError
 from seedpin.git import git_environment, short
 from seedpin.process import REQUEST_VARIABLE, RUN_VARIABLE, inherited
-from seedpin.refs.imports import project_entries, reference_path
-from seedpin.refs.launch import COMMAND
-from seedpin.refs.request import Request
-from seedpin.refs.worktree import Checkout
+from seedpin.revisions.import_paths import project_entries, reference_path
+from seedpin.revisions.inner_pytest import COMMAND
+from seedpin.revisions.inner_request import InnerRequest
+from seedpin.revisions.worktree import Checkout
 from seedpin.run.ledger import Run, latest_results
 
 _NO_TESTS = 5
@@ -40,7 +40,7 @@ class TestOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class CollectedRun:
     """Of one run: outcomes of the tests that ran, all selected tests, files that could not be collected."""
 
     tests: Mapping[str, TestOutcome]
@@ -49,8 +49,8 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """How tests run on the other side. ``folder`` is the working folder here, ``golden`` takes the clips."""
+class CollectOptions:
+    """How tests run in the checkout. ``folder`` is the working folder here, ``golden`` takes the clips."""
 
     golden: Path
     folder: Path
@@ -64,25 +64,25 @@ class Side:
 def collect(
     checkout: Checkout,
     arguments: Sequence[str],
-    side: Side,
+    options: CollectOptions,
     *,
     wanted: Iterable[str] | None = None,
     known: Iterable[str] = (),
     selections: Any = None,
     entries: Sequence[str] | None = None,
-) -> Collected:
-    """Runs the tests of ``checkout`` against its code and leaves what they obtain in ``side.golden``.
+) -> CollectedRun:
+    """Runs the tests of ``checkout`` against its code and leaves what they obtain in ``options.golden``.
 
-    ``wanted``, ``known``, ``selections``: see ``Request``. ``entries`` is the import path of here
-    (default: this process's). What pytest prints goes to ``side.log``.
+    ``wanted``, ``known``, ``selections``: see ``InnerRequest``. ``entries`` is the import path of here
+    (default: this process's). What pytest prints goes to ``options.log``.
 
     Raises ForeignImportError if code of the project was imported from here, RevisionError if pytest ended
     with anything but passed or failed tests.
     """
     out = Path(tempfile.mkdtemp(prefix="out-", dir=checkout.scratch))
     entries = sys.path if entries is None else entries
-    folder = side.folder.resolve()
-    request = Request(
+    folder = options.folder.resolve()
+    request = InnerRequest(
         here=str(checkout.top),
         tree=str(checkout.tree),
         out=str(out),
@@ -93,33 +93,35 @@ def collect(
     )
     request.write(out / "request.json")
     code = _run(
-        checkout, _command(arguments, checkout, side), _environment(checkout, out, folder, entries), side
+        checkout,
+        _command(arguments, checkout, options),
+        _environment(checkout, out, folder, entries),
+        options,
     )
     _refuse_foreign(out, checkout)
     if code not in (0, 1, _NO_TESTS):
         raise RevisionError(
             f"pytest ended with exit code {code} at {short(checkout.commit)}; its last lines:\n"
-            f"{_tail(side.log)}",
-            hint=f"all it printed: {side.log}",
+            f"{_tail(options.log)}",
+            hint=f"all it printed: {options.log}",
         )
     return _read(out)
 
 
-def _command(arguments: Sequence[str], checkout: Checkout, side: Side) -> list[str]:
+def _command(arguments: Sequence[str], checkout: Checkout, options: CollectOptions) -> list[str]:
     given = any(argument.partition("=")[0] == "--rootdir" for argument in arguments)
     fixed = [
-        *("-p", "seedpin.refs.guest"),
         "--continue-on-collection-errors",
-        f"--golden-dir={side.golden}",
+        f"--golden-dir={options.golden}",
         "--seedpin-collect",
-        f"--seedpin-trace={side.trace}",
+        f"--seedpin-trace={options.trace}",
     ]
-    if side.profile:
-        fixed.append(f"--seedpin-cpu-profile={side.profile}")
-    if side.device_class:
-        fixed.append(f"--golden-device-class={side.device_class}")
-    if side.rootdir is not None and not given:
-        fixed.append(f"--rootdir={checkout.mapped(side.rootdir)}")
+    if options.profile:
+        fixed.append(f"--seedpin-cpu-profile={options.profile}")
+    if options.device_class:
+        fixed.append(f"--golden-device-class={options.device_class}")
+    if options.rootdir is not None and not given:
+        fixed.append(f"--rootdir={checkout.mapped(options.rootdir)}")
     return [*COMMAND, *fixed, *arguments]
 
 
@@ -136,22 +138,24 @@ def _environment(checkout: Checkout, out: Path, folder: Path, entries: Sequence[
     return environment
 
 
-def _run(checkout: Checkout, command: list[str], environment: Mapping[str, str], side: Side) -> int:
-    folder = checkout.mapped(side.folder)
+def _run(
+    checkout: Checkout, command: list[str], environment: Mapping[str, str], options: CollectOptions
+) -> int:
+    folder = checkout.mapped(options.folder)
     if not folder.is_dir():
         folder = checkout.tree
-    side.log.parent.mkdir(parents=True, exist_ok=True)
-    with side.log.open("w", encoding="utf-8") as stream:
+    options.log.parent.mkdir(parents=True, exist_ok=True)
+    with options.log.open("w", encoding="utf-8") as stream:
         stream.write(f"$ {' '.join(command)}\n")
         stream.flush()
         return process.run(command, folder, environment, log=stream).returncode
 
 
 def _refuse_foreign(out: Path, checkout: Checkout) -> None:
-    found = {name: file for data in _all(out, "imports") for name, file in data.items()}
-    if not found:
+    imported = {name: file for data in _all(out, "imports") for name, file in data.items()}
+    if not imported:
         return
-    shown = [f"  {name} from {file}" for name, file in sorted(found.items())]
+    shown = [f"  {name} from {file}" for name, file in sorted(imported.items())]
     more = [f"  and {len(shown) - 10} more"] if len(shown) > 10 else []
     raise ForeignImportError(
         f"the run of {short(checkout.commit)} imported code from here, so it is no run of that revision:\n"
@@ -162,7 +166,7 @@ def _refuse_foreign(out: Path, checkout: Checkout) -> None:
     )
 
 
-def _read(out: Path) -> Collected:
+def _read(out: Path) -> CollectedRun:
     checks: dict[str, dict[str, str]] = {}
     for result in latest_results(Run(out / "state" / "runs" / "run")):
         if result.obtained_digest is not None:
@@ -174,7 +178,7 @@ def _read(out: Path) -> Collected:
     }
     selected = {node_id: None for data in _all(out, "collected") for node_id in data}
     errors = {path: error for data in _all(out, "errors") for path, error in data.items()}
-    return Collected(tests, tuple(selected), errors)
+    return CollectedRun(tests, tuple(selected), errors)
 
 
 def _all(out: Path, what: str) -> list[Any]:

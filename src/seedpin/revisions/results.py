@@ -1,23 +1,21 @@
-"""Tests of this session run at another commit, as far as that is not known yet."""
+"""What tests of this session give at another commit: they are run there as far as that is not known yet."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pytest
 from filelock import FileLock
 
 from seedpin.config import Config
 from seedpin.git import toplevel, write_ignored_folder
-from seedpin.plugin.state import VARIABLES
-from seedpin.refs.arguments import rewritten, selection_of, settings_of
-from seedpin.refs.cache import (
+from seedpin.invocation import Invocation, selection_of, settings_of
+from seedpin.revisions.arguments import rewritten
+from seedpin.revisions.cache import (
     Index,
     cache_folder,
     environment_key,
@@ -25,51 +23,42 @@ from seedpin.refs.cache import (
     write_index,
     write_retention,
 )
-from seedpin.refs.collect import Collected, Side, TestOutcome, collect
-from seedpin.refs.worktree import checked_out
+from seedpin.revisions.collect import CollectedRun, CollectOptions, TestOutcome, collect
+from seedpin.revisions.worktree import checked_out
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """What of a pytest session a run at another commit needs. ``settings`` are as they are to hold there."""
+class RevisionContext:
+    """What runs of a session's tests at other commits share. ``top`` is the work tree that git knows.
+
+    ``settings`` are as they are to hold there.
+    """
 
     settings: Config
     top: Path
-    folder: Path
-    arguments: tuple[str, ...]
-    positionals: tuple[str, ...]
-    variables: Mapping[str, str]
+    invocation: Invocation
 
     def cache(self, commit: str) -> Path:
         """Where results of ``commit`` are kept."""
-        arguments = settings_of(self.arguments, self.positionals)
-        key = environment_key(self.settings, self.top, arguments, self.variables)
+        started = self.invocation
+        arguments = settings_of(started.arguments, started.positionals)
+        key = environment_key(self.settings, self.top, arguments, started.variables)
         return cache_folder(self.settings.state_path, commit, key)
 
     def selection_key(self) -> str:
         """Names the selection of tests that the arguments make."""
-        text = json.dumps([str(self.folder), selection_of(self.arguments), self.positionals])
+        started = self.invocation
+        text = json.dumps([str(started.folder), selection_of(started.arguments), started.positionals])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def session_of(config: pytest.Config, settings: Config) -> Session:
-    """The session of ``config``.
-
-    Raises RevisionError outside of a git repository.
-    """
-    variables: dict[str, str] = config.stash.get(VARIABLES, dict(os.environ))
-    return Session(
-        settings=settings,
-        top=toplevel(settings.root),
-        folder=config.invocation_params.dir.resolve(),
-        arguments=tuple(str(argument) for argument in config.invocation_params.args),
-        positionals=tuple(config.option.file_or_dir or ()),
-        variables=variables,
-    )
+def revision_context(settings: Config, invocation: Invocation) -> RevisionContext:
+    """The context of a session. Raises RevisionError outside of a git repository."""
+    return RevisionContext(settings, toplevel(settings.root), invocation)
 
 
 def run_missing(
-    session: Session,
+    context: RevisionContext,
     commit: str,
     wanted: Sequence[str] | None,
     announce: Callable[[str], None],
@@ -81,20 +70,20 @@ def run_missing(
     Runs only what is unknown or failed there before; with ``narrow`` the session's paths are left aside.
     Raises RevisionError and ForeignImportError as ``collect`` does.
     """
-    folder = session.cache(commit)
-    write_ignored_folder(session.settings.state_path)
+    folder = context.cache(commit)
+    write_ignored_folder(context.settings.state_path)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f"{folder.name}.lock"):
         index = read_index(folder)
-        names = wanted if wanted is not None else index.selections.get(session.selection_key())
+        names = wanted if wanted is not None else index.selections.get(context.selection_key())
         missing = None if names is None else [name for name in names if _unknown(index, name)]
         if missing is None or missing or index.errors:
             started = time.monotonic()
             announce("running there in a temporary worktree ...")
-            found = _run(session, commit, folder, index, wanted, missing, narrow)
-            index = _merged(index, found, missing, None if narrow else session.selection_key())
+            collected = _run(context, commit, folder, index, wanted, missing, narrow)
+            index = _merged(index, collected, missing, None if narrow else context.selection_key())
             write_index(folder, index)
-            ran = sum(outcome.outcome != "absent" for outcome in found.tests.values())
+            ran = sum(outcome.outcome != "absent" for outcome in collected.tests.values())
             announce(f"{ran} test(s) ran there in {time.monotonic() - started:.1f} s")
         write_retention(folder)
     return index
@@ -105,67 +94,67 @@ def _unknown(index: Index, name: str) -> bool:
 
 
 def _run(
-    session: Session,
+    context: RevisionContext,
     commit: str,
     folder: Path,
     index: Index,
     wanted: Sequence[str] | None,
     missing: Sequence[str] | None,
     narrow: bool,
-) -> Collected:
-    settings = session.settings
-    side = Side(
+) -> CollectedRun:
+    settings = context.settings
+    options = CollectOptions(
         golden=folder / "golden",
-        folder=session.folder,
+        folder=context.invocation.folder,
         log=folder / "pytest.log",
         trace=settings.trace,
         profile=settings.cpu_profile,
         device_class=settings.device_class,
-        rootdir=settings.root if settings.root.is_relative_to(session.top) else None,
+        rootdir=settings.root if settings.root.is_relative_to(context.top) else None,
     )
     known = [name for name in index.tests if not _unknown(index, name)]
-    with checked_out(session.top, commit, settings.worktree_links) as checkout:
-        raw, positionals = session.arguments, session.positionals
+    with checked_out(context.top, commit, settings.worktree_links) as checkout:
+        raw, positionals = context.invocation.arguments, context.invocation.positionals
         if narrow:  # other tests of the same session are of no interest here
             raw, positionals = settings_of(raw, positionals), ()
             files = dict.fromkeys(str(settings.root / name.partition("::")[0]) for name in missing or ())
             raw, positionals = (*raw, *files), tuple(files)
-        arguments = rewritten(raw, positionals, checkout, session.folder)
+        arguments = rewritten(raw, positionals, checkout, context.invocation.folder)
         if arguments.nothing:
-            return Collected({}, (), {})
+            return CollectedRun({}, (), {})
         return collect(
             checkout,
             arguments.passed,
-            side,
+            options,
             wanted=missing if wanted is not None else None,
             known=known,
             selections=arguments.selections,
         )
 
 
-def _merged(index: Index, found: Collected, missing: Sequence[str] | None, selection: str | None) -> Index:
-    tests = {**index.tests, **found.tests}
-    for name in {*found.selected, *(missing or ())} - found.tests.keys():
-        error = error_of(found.errors, name)
+def _merged(
+    index: Index, collected: CollectedRun, missing: Sequence[str] | None, selection: str | None
+) -> Index:
+    tests = {**index.tests, **collected.tests}
+    for name in {*collected.selected, *(missing or ())} - collected.tests.keys():
+        error = error_of(collected.errors, name)
         if error:
             tests[name] = TestOutcome("uncollected", error)
-        elif name not in found.selected:
+        elif name not in collected.selected:
             tests[name] = TestOutcome("absent")
         elif _unknown(index, name):
             tests[name] = TestOutcome("failed", "it did not run")
     selections = dict(index.selections)
     if selection is not None:
-        selections[selection] = found.selected
-    return replace(index, tests=tests, selections=selections, errors=dict(found.errors))
+        selections[selection] = collected.selected
+    return replace(index, tests=tests, selections=selections, errors=dict(collected.errors))
 
 
-def error_of(errors: dict[str, str] | object, test: str) -> str:
+def error_of(errors: Mapping[str, str], test: str) -> str:
     """Why the file of ``test`` could not be collected; empty where it could."""
     path = test.partition("[")[0].partition("::")[0]
-    if not isinstance(errors, dict):
-        return ""
-    for place, error in errors.items():
-        file = place.partition("::")[0]
+    for collector, error in errors.items():
+        file = collector.partition("::")[0]
         if file in ("", ".", path) or path.startswith(f"{file}/"):
-            return str(error)
+            return error
     return ""

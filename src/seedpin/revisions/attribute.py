@@ -14,7 +14,7 @@ RECORDED = "recorded in the golden"
 
 
 @dataclass(frozen=True, slots=True)
-class Minting:
+class MintingCommit:
     """The commit whose code gave a golden, and how it is known; ``commit`` is "" where it is not."""
 
     commit: str
@@ -42,7 +42,7 @@ class Attribution:
         return {**asdict(self), "places": list(self.places)}
 
 
-def minting_commit(top: Path, manifest: Path, updated: Mapping[str, Any]) -> Minting:
+def minting_commit(top: Path, manifest: Path, updated: Mapping[str, Any]) -> MintingCommit:
     """The commit whose code gave a golden: the recorded one, or the one that committed the golden."""
     recorded = str(updated.get("commit") or "")
     if not recorded:
@@ -52,29 +52,31 @@ def minting_commit(top: Path, manifest: Path, updated: Mapping[str, Any]) -> Min
             top, manifest, f"it was minted with uncommitted changes on {short(recorded)}"
         )
     try:
-        return Minting(resolve_commit(top, recorded), RECORDED)
+        return MintingCommit(resolve_commit(top, recorded), RECORDED)
     except RevisionError:
         return committing_commit(
             top, manifest, f"the recorded commit {short(recorded)} is not in this repository"
         )
 
 
-def committing_commit(top: Path, manifest: Path, why: str) -> Minting:
+def committing_commit(top: Path, manifest: Path, why: str) -> MintingCommit:
     """The commit that brought the golden into the repository: code and golden are usually committed together.
 
     ``why`` says why it is asked for.
     """
     if not manifest.is_relative_to(top) or not succeeds(top, "ls-files", "--error-unmatch", str(manifest)):
-        return Minting("", f"{why}, and the golden is not committed")
+        return MintingCommit("", f"{why}, and the golden is not committed")
     if not succeeds(top, "diff", "--quiet", "HEAD", "--", str(manifest)):
-        return Minting("", f"{why}, and the golden differs from the committed one")
-    found = git(top, "log", "-1", "--format=%H", "--", str(manifest))
-    if not found:
-        return Minting("", f"{why}, and no commit holds the golden")
-    return Minting(found, f"which committed the golden; {why}")
+        return MintingCommit("", f"{why}, and the golden differs from the committed one")
+    commit = git(top, "log", "-1", "--format=%H", "--", str(manifest))
+    if not commit:
+        return MintingCommit("", f"{why}, and no commit holds the golden")
+    return MintingCommit(commit, f"which committed the golden; {why}")
 
 
-def conclude(minting: Minting, golden: str, there: str | None, here: str, problem: str = "") -> Attribution:
+def conclude(
+    minting: MintingCommit, golden: str, there: str | None, here: str, problem: str = ""
+) -> Attribution:
     """What three digests tell. ``there`` is None where the minting commit gave none; ``problem`` says why."""
     if not minting.commit or there is None:
         why = problem or minting.how

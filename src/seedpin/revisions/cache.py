@@ -21,8 +21,8 @@ from typing import Any
 
 from seedpin.config import Config
 from seedpin.goldens.atomic import write_replaced
-from seedpin.refs.collect import TestOutcome
-from seedpin.refs.imports import is_project_file
+from seedpin.revisions.collect import TestOutcome
+from seedpin.revisions.import_paths import is_project_file
 
 KEEP = 5
 

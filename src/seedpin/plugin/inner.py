@@ -1,4 +1,4 @@
-"""The pytest plugin of a run in another work tree: which tests run, what comes of them, whose code it is."""
+"""The plugin of a pytest in another work tree: which tests run, what comes of them, whose code it is."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pytest
 
 from seedpin.goldens.names import split_node_id
 from seedpin.plugin.nodes import node_of
-from seedpin.process import REQUEST_VARIABLE
-from seedpin.refs.imports import is_project_file
-from seedpin.refs.request import Request, read_request
+from seedpin.plugin.selected import last_line
+from seedpin.revisions.import_paths import is_project_file
+from seedpin.revisions.inner_request import InnerRequest, read_request
 
 
-class Guest:
+class InnerSession:
     """Registered in the controller and in each xdist worker."""
 
-    def __init__(self, config: pytest.Config, request: Request) -> None:
+    def __init__(self, config: pytest.Config, request: InnerRequest) -> None:
         self.config = config
         self.request = request
         self.out = Path(request.out)
@@ -64,7 +64,7 @@ class Guest:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.errors[node_of(report)] = _last_line(report.longreprtext)
+            self.errors[node_of(report)] = last_line(report.longreprtext)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if self.is_worker:
@@ -74,7 +74,7 @@ class Guest:
         if report.outcome == "rerun" or (report.when == "setup" and report.passed):  # type: ignore[comparison-overlap]
             self.outcomes[node] = {"outcome": "passed", "error": ""}
         elif report.failed and entry["outcome"] != "failed":
-            self.outcomes[node] = {"outcome": "failed", "error": _last_line(report.longreprtext)}
+            self.outcomes[node] = {"outcome": "failed", "error": last_line(report.longreprtext)}
         elif report.skipped and entry["outcome"] == "passed":
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
             self.outcomes[node] = {"outcome": "skipped", "error": str(reason)}
@@ -92,23 +92,16 @@ class Guest:
         path.write_text(json.dumps(data), encoding="utf-8")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    if os.environ.get(REQUEST_VARIABLE):
-        config.pluginmanager.register(Guest(config, read_request()), "seedpin-guest")
+def register(config: pytest.Config) -> None:
+    """Registers the plugin. The environment variable that names the request must be set."""
+    config.pluginmanager.register(InnerSession(config, read_request()), "seedpin-inner")
 
 
 def imported_from(top: Path) -> dict[str, str]:
     """Modules of this process whose file is project code of ``top``, with the file."""
-    found = {}
+    imported = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and is_project_file(Path(file).resolve(), top):
-            found[name] = file
-    return found
-
-
-def _last_line(text: str) -> str:
-    """The line of a traceback that says what went wrong."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
-    return (said or lines or ["no reason was given"])[0 if said else -1]
+            imported[name] = file
+    return imported

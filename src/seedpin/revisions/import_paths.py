@@ -28,8 +28,8 @@ def project_entries(top: Path, entries: Iterable[str], folder: Path) -> list[Pat
 
     Relative ones, and the empty one, are taken from ``folder``.
     """
-    found = ((folder / entry).resolve() for entry in entries)
-    return list(dict.fromkeys(path for path in found if is_project_file(path, top)))
+    resolved = ((folder / entry).resolve() for entry in entries)
+    return list(dict.fromkeys(path for path in resolved if is_project_file(path, top)))
 
 
 def editable_modules(modules: Mapping[str, ModuleType]) -> dict[str, Path]:
@@ -38,17 +38,17 @@ def editable_modules(modules: Mapping[str, ModuleType]) -> dict[str, Path]:
     Known are setuptools' finders (``__editable___*_finder.MAPPING``) and those of the ``editables``
     package, which hatch uses. Plain ``.pth`` files need nothing: they are entries of ``sys.path``.
     """
-    found: dict[str, Path] = {}
+    redirected: dict[str, Path] = {}
     for _, mapping in editable_mappings(modules):
         for name, target in mapping.items():
             path = Path(target)
-            found[name] = path.parent if path.name == "__init__.py" else path
-    return found
+            redirected[name] = path.parent if path.name == "__init__.py" else path
+    return redirected
 
 
 def editable_mappings(modules: Mapping[str, ModuleType]) -> list[tuple[str, dict[str, str]]]:
     """The finders' own tables, by module name; changing them redirects the imports."""
-    found = []
+    tables = []
     for name, module in list(modules.items()):
         if name.startswith("__editable__") and name.endswith("_finder"):
             table = getattr(module, "MAPPING", None)
@@ -57,8 +57,8 @@ def editable_mappings(modules: Mapping[str, ModuleType]) -> list[tuple[str, dict
         else:
             continue
         if isinstance(table, dict):
-            found.append((name, table))
-    return found
+            tables.append((name, table))
+    return tables
 
 
 def mapped(path: Path, top: Path, tree: Path) -> Path:

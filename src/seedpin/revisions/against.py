@@ -9,8 +9,8 @@ from pathlib import Path
 from seedpin.compare.verdict import OTHER_ENVIRONMENT, Decision, Verdict
 from seedpin.environment.measured import things_in_words
 from seedpin.git import short
-from seedpin.refs.cache import read_index
-from seedpin.refs.reference import error_of
+from seedpin.revisions.cache import read_index
+from seedpin.revisions.results import error_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

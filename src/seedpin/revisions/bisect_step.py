@@ -14,13 +14,14 @@ from typing import Any
 from seedpin.errors import ForeignImportError, RevisionError, SeedpinError
 from seedpin.git import git, git_environment, short
 from seedpin.process import python_code
-from seedpin.refs.collect import Side, collect
-from seedpin.refs.worktree import Checkout
+from seedpin.revisions.arguments import rewritten
+from seedpin.revisions.collect import CollectOptions, collect
+from seedpin.revisions.worktree import Checkout
 
 SAME, DIFFERENT, SKIP, ABORT = 0, 1, 125, 128
 SAYS = "seedpin: "
 """How lines begin that are meant for the user, among git's own."""
-COMMAND = tuple(python_code("from seedpin.refs.bisect_step import main; main()"))
+COMMAND = tuple(python_code("from seedpin.revisions.bisect_step import main; main()"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Obtained:
+class CommitResult:
     """What a commit gave: a digest for each check, or why it cannot be tested."""
 
     digests: Mapping[str, str]
@@ -64,50 +65,44 @@ def commit_folder(plan: Plan, commit: str) -> Path:
     return Path(plan.out) / "commits" / commit[:12]
 
 
-def obtain(plan: Plan, checkout: Checkout, *, kept_as: str = "") -> Obtained:
+def obtain(plan: Plan, checkout: Checkout, *, kept_as: str = "") -> CommitResult:
     """Builds and runs what is checked out; clips go to the commit's folder (``kept_as`` instead).
 
     Raises ForeignImportError.
     """
-    from seedpin.refs.arguments import rewritten
-
     folder = commit_folder(plan, kept_as or checkout.commit)
     log = folder / "pytest.log"
-    side = Side(folder / "golden", Path(plan.folder), log, rootdir=Path(plan.root))
+    options = CollectOptions(folder / "golden", Path(plan.folder), log, rootdir=Path(plan.root))
     folder.mkdir(parents=True, exist_ok=True)
     problem = _build(plan, checkout, folder)
     if problem:
-        return Obtained({}, problem)
+        return CommitResult({}, problem)
     arguments = rewritten((*plan.arguments, *plan.selection), plan.selection, checkout, Path(plan.folder))
     if arguments.nothing:
-        return Obtained({}, "there is no such file")
+        return CommitResult({}, "there is no such file")
     try:
-        found = collect(
-            checkout, arguments.passed, side, selections=arguments.selections, entries=plan.entries
+        collected = collect(
+            checkout, arguments.passed, options, selections=arguments.selections, entries=plan.entries
         )
     except ForeignImportError:
         raise
     except RevisionError as error:
-        return Obtained({}, error.what)
+        return CommitResult({}, error.what)
     broken = [
         f"{name} {test.outcome}: {test.error}"
-        for name, test in found.tests.items()
+        for name, test in collected.tests.items()
         if test.outcome != "passed"
     ]
     digests = {
         f"{name}::{check}": digest
-        for name, test in found.tests.items()
+        for name, test in collected.tests.items()
         if test.outcome == "passed"
         for check, digest in test.checks.items()
     }
-    if broken or found.errors:
-        errors = [f"{path}: {error}" for path, error in found.errors.items()]
-        return Obtained({}, "; ".join([*broken, *errors]))
-    return Obtained(digests, "" if digests else "there is no such test, or it checks nothing")
-
-
-def _fields(side: Side) -> dict[str, Any]:
-    return {name: getattr(side, name) for name in Side.__dataclass_fields__}
+    if broken or collected.errors:
+        errors = [f"{path}: {error}" for path, error in collected.errors.items()]
+        return CommitResult({}, "; ".join([*broken, *errors]))
+    return CommitResult(digests, "" if digests else "there is no such test, or it checks nothing")
 
 
 def _build(plan: Plan, checkout: Checkout, folder: Path) -> str:
@@ -129,10 +124,10 @@ def _build(plan: Plan, checkout: Checkout, folder: Path) -> str:
     return f"the build failed with exit code {done.returncode}, see {log}" if done.returncode else ""
 
 
-def same(good: Mapping[str, str], found: Mapping[str, str]) -> bool | None:
-    """Whether the checks on both sides gave the same bits; None where no check is on both sides."""
-    common = good.keys() & found.keys()
-    return all(good[name] == found[name] for name in common) if common else None
+def same(good: Mapping[str, str], other: Mapping[str, str]) -> bool | None:
+    """Whether the checks that both commits have gave the same bits; None where there is none."""
+    common = good.keys() & other.keys()
+    return all(good[name] == other[name] for name in common) if common else None
 
 
 def main() -> None:
@@ -142,16 +137,16 @@ def main() -> None:
     commit = git(tree, "rev-parse", "HEAD")
     subject = git(tree, "log", "-1", "--format=%s")
     try:
-        found = obtain(plan, Checkout(Path(plan.top), tree, commit, tree.parent))
+        result = obtain(plan, Checkout(Path(plan.top), tree, commit, tree.parent))
         git(tree, "reset", "--quiet", "--hard")
     except SeedpinError as error:
         _say(f"{short(commit)} {subject}: {error}")
         sys.exit(ABORT)
-    verdict = None if found.problem else same(plan.good or {}, found.digests)
+    verdict = None if result.problem else same(plan.good or {}, result.digests)
     words = {
         True: "as good",
         False: "different",
-        None: f"skipped, {found.problem or 'it has none of the checks'}",
+        None: f"skipped, {result.problem or 'it has none of the checks'}",
     }
     _say(f"{short(commit)} {subject}: {words[verdict]}")
     sys.stdout.flush()

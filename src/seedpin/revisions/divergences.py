@@ -12,7 +12,7 @@ from seedpin.trace.model import Trace
 from seedpin.trace.storage import from_bytes
 
 
-def place_between(before: Path, after: Path) -> Divergence | None:
+def divergence_between(before: Path, after: Path) -> Divergence | None:
     """The first divergence of two goldens (or obtained clips), by their manifests.
 
     None where a trace is absent or unreadable.

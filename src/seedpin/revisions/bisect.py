@@ -13,9 +13,9 @@ from pathlib import Path
 
 from seedpin.errors import RevisionError
 from seedpin.git import git, git_lines, short, succeeds, write_ignored_folder
-from seedpin.refs.bisect_step import COMMAND, SAYS, Obtained, Plan, commit_folder, obtain, same
-from seedpin.refs.places import place_between
-from seedpin.refs.worktree import Checkout, checked_out
+from seedpin.revisions.bisect_step import COMMAND, SAYS, CommitResult, Plan, commit_folder, obtain, same
+from seedpin.revisions.divergences import divergence_between
+from seedpin.revisions.worktree import Checkout, checked_out
 
 _FIRST = re.compile(r"^# first bad commit: \[([0-9a-f]{40,64})\]", re.MULTILINE)
 _POSSIBLE = re.compile(r"^# possible first bad commit: \[([0-9a-f]{40,64})\]", re.MULTILINE)
@@ -23,19 +23,19 @@ KEEP = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FirstBadCommit:
     """The first commit whose bits differ: its text, where they part (by check), and the clips around it."""
 
     commit: str
     description: str
-    places: Mapping[str, str]
+    locations: Mapping[str, str]
     before: Path
     after: Path
 
 
 def find_first_bad(
     plan: Plan, good: str, bad: str, links: tuple[str, ...], say: Callable[[str], None]
-) -> Found | None:
+) -> FirstBadCommit | None:
     """The first commit between ``good`` and ``bad`` at which the plan's checks change; None if none does.
 
     Raises RevisionError if good is not before bad, if either cannot be tested or does not repeat, or if
@@ -85,27 +85,27 @@ def _moved(checkout: Checkout, commit: str) -> Checkout:
     return replace(checkout, commit=commit)
 
 
-def _tested(plan: Plan, checkout: Checkout, name: str, say: Callable[[str], None]) -> Obtained:
+def _tested(plan: Plan, checkout: Checkout, name: str, say: Callable[[str], None]) -> CommitResult:
     say(f"{name} {short(checkout.commit)}: running")
-    found = obtain(plan, checkout)
-    if found.problem:
+    result = obtain(plan, checkout)
+    if result.problem:
         log = commit_folder(plan, checkout.commit) / "pytest.log"
         raise RevisionError(
-            f"the {name} commit {short(checkout.commit)} cannot be tested: {found.problem}",
+            f"the {name} commit {short(checkout.commit)} cannot be tested: {result.problem}",
             hint=f"choose another; what pytest printed: {log}",
         )
-    return found
+    return result
 
 
-def _twice(plan: Plan, checkout: Checkout, name: str, say: Callable[[str], None]) -> Obtained:
-    found = _tested(plan, checkout, name, say)
-    _repeats(plan, checkout, found, name)
-    return found
+def _twice(plan: Plan, checkout: Checkout, name: str, say: Callable[[str], None]) -> CommitResult:
+    result = _tested(plan, checkout, name, say)
+    _repeats(plan, checkout, result, name)
+    return result
 
 
-def _repeats(plan: Plan, checkout: Checkout, found: Obtained, name: str) -> None:
+def _repeats(plan: Plan, checkout: Checkout, result: CommitResult, name: str) -> None:
     again = obtain(plan, checkout, kept_as=f"repeat-{name}")
-    if again.problem or again.digests != found.digests:
+    if again.problem or again.digests != result.digests:
         how = f"its second run failed: {again.problem}" if again.problem else "two runs gave different bits"
         raise RevisionError(
             f"the {name} commit {short(checkout.commit)} does not repeat: {how}",
@@ -140,7 +140,7 @@ def _search(checkout: Checkout, good: str, bad: str, plan: Path, say: Callable[[
     raise RevisionError(f"git bisect ended early:\n{''.join(printed[-15:])}", hint=f"see {plan.parent}")
 
 
-def _told(plan: Plan, checkout: Checkout, first: str, say: Callable[[str], None]) -> Found:
+def _told(plan: Plan, checkout: Checkout, first: str, say: Callable[[str], None]) -> FirstBadCommit:
     parent = _last_good(plan, checkout, first, say)
     before, after = Path(plan.out) / "before", Path(plan.out) / "after"
     for commit, target in ((parent, before), (first, after)):
@@ -148,7 +148,9 @@ def _told(plan: Plan, checkout: Checkout, first: str, say: Callable[[str], None]
         if not source.is_dir():
             obtain(plan, _moved(checkout, commit))
         shutil.copytree(source, target, dirs_exist_ok=True)
-    return Found(first, _described(checkout.top, first), dict(_places(before, after)), before, after)
+    return FirstBadCommit(
+        first, _described(checkout.top, first), dict(_locations(before, after)), before, after
+    )
 
 
 def _last_good(plan: Plan, checkout: Checkout, first: str, say: Callable[[str], None]) -> str:
@@ -157,8 +159,8 @@ def _last_good(plan: Plan, checkout: Checkout, first: str, say: Callable[[str], 
     for parent in parents:
         if not (commit_folder(plan, parent) / "golden").is_dir():
             say(f"parent {short(parent)}: running")
-            found = obtain(plan, _moved(checkout, parent))
-            if found.problem or not same(plan.good or {}, found.digests):
+            result = obtain(plan, _moved(checkout, parent))
+            if result.problem or not same(plan.good or {}, result.digests):
                 continue
         return parent
     return parents[0]
@@ -168,15 +170,15 @@ def _described(top: Path, commit: str) -> str:
     return f"{short(commit)}  {git(top, 'log', '-1', '--date=iso', '--format=%ad  %an  %s', commit)}"
 
 
-def _places(before: Path, after: Path) -> Iterator[tuple[str, str]]:
+def _locations(before: Path, after: Path) -> Iterator[tuple[str, str]]:
     for manifest in sorted(before.rglob("*.json")):
         relative = manifest.relative_to(before)
         other = after / relative
         if manifest.name.count(".") != 2 or not other.is_file():
             continue
-        found = place_between(manifest, other)
-        if found is not None:
-            yield relative.as_posix(), found.sentence
+        divergence = divergence_between(manifest, other)
+        if divergence is not None:
+            yield relative.as_posix(), divergence.sentence
 
 
 def write_retention(folder: Path, keep: int = KEEP) -> None:

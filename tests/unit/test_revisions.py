@@ -15,15 +15,23 @@ from seedpin.config import Config
 from seedpin.environment import settings as environment_settings
 from seedpin.errors import RevisionError
 from seedpin.git import git, is_dirty, merge_base, toplevel
-from seedpin.refs.arguments import Selection, rewritten, selection_of, settings_of
-from seedpin.refs.attribute import Minting, conclude, minting_commit
-from seedpin.refs.cache import Index, cache_folder, environment_key, read_index, write_index, write_retention
-from seedpin.refs.collect import TestOutcome
-from seedpin.refs.guest import imported_from
-from seedpin.refs.imports import is_project_file, reference_path
-from seedpin.refs.launch import write_import_paths
-from seedpin.refs.request import Request
-from seedpin.refs.worktree import Checkout, checked_out
+from seedpin.invocation import selection_of, settings_of
+from seedpin.plugin.inner import imported_from
+from seedpin.revisions.arguments import Selection, rewritten
+from seedpin.revisions.attribute import MintingCommit, conclude, minting_commit
+from seedpin.revisions.cache import (
+    Index,
+    cache_folder,
+    environment_key,
+    read_index,
+    write_index,
+    write_retention,
+)
+from seedpin.revisions.collect import TestOutcome
+from seedpin.revisions.import_paths import is_project_file, reference_path
+from seedpin.revisions.inner_pytest import write_import_paths
+from seedpin.revisions.inner_request import InnerRequest
+from seedpin.revisions.worktree import Checkout, checked_out
 from support.repository import Repository
 
 
@@ -268,7 +276,7 @@ def test_the_minting_commit_is_the_recorded_one_or_the_one_that_holds_the_golden
     first = repository.git("rev-parse", "HEAD")
     manifest = top / "golden" / "a.json"
     repository.write({"golden/a.json": "1"})
-    assert minting_commit(top, manifest, {"commit": first, "dirty": False}) == Minting(
+    assert minting_commit(top, manifest, {"commit": first, "dirty": False}) == MintingCommit(
         first, "recorded in the golden"
     )
     assert minting_commit(top, manifest, {"commit": first, "dirty": True}).commit == ""
@@ -289,7 +297,7 @@ def test_the_minting_commit_is_the_recorded_one_or_the_one_that_holds_the_golden
 )
 def test_three_digests_make_a_conclusion(there: str | None, here: str, conclusion: str) -> None:
     """The golden's is g: what gives it, and what gives the same as here, tells who moved the bits."""
-    assert conclude(Minting("c" * 40, "recorded"), "g", there, here, "why").conclusion == conclusion
+    assert conclude(MintingCommit("c" * 40, "recorded"), "g", there, here, "why").conclusion == conclusion
 
 
 def test_the_other_process_leaves_the_import_paths_of_here(
@@ -302,6 +310,6 @@ def test_the_other_process_leaves_the_import_paths_of_here(
     monkeypatch.setitem(sys.modules, finder.__name__, finder)
     monkeypatch.setattr(sys, "path", [f"{here}/src", f"{here}/.venv/lib/site-packages", f"{tree}/src"])
     monkeypatch.chdir(tmp_path)
-    write_import_paths(Request(str(here), str(tree), str(tmp_path), from_folder=True))
+    write_import_paths(InnerRequest(str(here), str(tree), str(tmp_path), from_folder=True))
     assert sys.path == [str(tmp_path), f"{here}/.venv/lib/site-packages", f"{tree}/src"]
     assert {"x": f"{tree}/src/x", "other": "/usr/lib/other"} == finder.MAPPING
