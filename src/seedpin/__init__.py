@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from seedpin.version import __version__
+
 if TYPE_CHECKING:
     from seedpin.clip.adapt import as_clip as as_clip
     from seedpin.clip.clip import Clip as Clip
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from seedpin.pinning.pin import worker_init_fn as worker_init_fn
     from seedpin.pinning.sources import register_source as register_source
     from seedpin.trace.record.recorder import mark as mark
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Clip": "seedpin.clip.clip",

@@ -41,6 +41,18 @@ def test_rule_6_collecting_nothing_imports_nothing_heavy(project: Project) -> No
     assert not (project.root / ".seedpin").exists()
 
 
+def test_a_plain_check_imports_nothing_of_other_revisions(project: Project) -> None:
+    """Who does not ask for another revision loads nothing of that room, not even to write a golden."""
+    tell = "print('LOADED', sorted(name for name in sys.modules if 'revisions' in name or name in NAMES))"
+    names = "NAMES = ('seedpin.plugin.against', 'seedpin.plugin.attribute', 'seedpin.plugin.inner')"
+    conftest = f"import sys\n\n{names}\n\n\ndef pytest_unconfigure():\n    {tell}\n"
+    project.write({"conftest.py": conftest})
+    for arguments in (["--update-golden"], []):
+        result = project.pytest(*arguments, "-s", fresh=True)
+        result.assert_outcomes(passed=1)
+        result.stdout.fnmatch_lines(["LOADED [[]]"])
+
+
 EARLY = "import torch\n\n(torch.ones(64, 64) @ torch.ones(64, 64)).exp()\n"
 PORTABLE = """
 [tool.pytest.ini_options]

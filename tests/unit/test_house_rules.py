@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from seedpin import __version__
+
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[0-9]-*.yml"))
@@ -90,11 +92,9 @@ def test_a_tag_is_released_only_with_its_version_and_a_dated_changelog(
 
 
 def test_the_step_that_compares_the_versions_reads_this_project_as_it_is() -> None:
-    """The version stands where that step looks for it, once."""
-    assert (
-        len(re.findall(r'(?m)^version = "[\d.]+"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8")))
-        == 1
-    )
+    """The version stands where that step looks for it, once; what manifests and reports say is the same."""
+    page = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert re.findall(r'(?m)^version = "([\d.]+)"$', page) == [__version__]
 
 
 def test_forms_ask_for_the_environment_and_blindness_comes_first() -> None:

@@ -11,9 +11,9 @@ from importlib import import_module
 
 import click
 
-from seedpin import __version__
 from seedpin.cli._say import say
 from seedpin.errors import SeedpinError
+from seedpin.version import __version__
 
 COMMANDS: dict[str, str] = {
     "bisect": "Find the commit that changed what a test generates.",

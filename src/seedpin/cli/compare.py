@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from seedpin import __version__
 from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, print_json, project_options
 from seedpin.environment.measured import things_in_words
@@ -16,6 +15,7 @@ from seedpin.run.inputs import ComparedInput, compare_inputs, find_inputs, write
 from seedpin.run.ledger import Run
 from seedpin.run.message import format_metrics, verdict_words
 from seedpin.run.result import CheckResult
+from seedpin.version import __version__
 
 Compared = tuple[str, ComparedInput, ComparedInput, CheckResult]
 

@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from seedpin import __version__
 from seedpin.errors import RevisionError
 from seedpin.git import git
+from seedpin.version import __version__
 
 
 def now() -> str:

@@ -13,7 +13,7 @@ from seedpin.config import Config
 from seedpin.errors import SeedpinError, UpdateRefusedError, UsageError
 from seedpin.git import is_dirty, merge_base, resolve_commit, short
 from seedpin.plugin.fresh_start import invocation_of
-from seedpin.plugin.nodes import node_of
+from seedpin.plugin.nodes import asks_for_goldens, node_of
 from seedpin.plugin.state import AGAINST
 from seedpin.printing import printable
 from seedpin.revisions.against import Against
@@ -103,16 +103,8 @@ class AgainstSession:
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         if self._is_distributed() or self.config.option.collectonly or session.testsfailed:
             return
-        from seedpin.kinds.registry import golden_fixtures
-
         self.here.update(node_of(item) for item in session.items)
-        self._prepare(
-            [
-                node_of(item)
-                for item in session.items
-                if not golden_fixtures().isdisjoint(getattr(item, "fixturenames", ()))
-            ]
-        )
+        self._prepare([node_of(item) for item in session.items if asks_for_goldens(item)])
 
     def _is_distributed(self) -> bool:
         return self.config.pluginmanager.hasplugin("dsession")

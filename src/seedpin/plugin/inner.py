@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from seedpin.goldens.names import split_node_id
-from seedpin.plugin.nodes import node_of
+from seedpin.plugin.nodes import asks_for_goldens, node_of
 from seedpin.plugin.selected import last_line
 from seedpin.revisions.import_paths import is_project_file
 from seedpin.revisions.inner_request import InnerRequest, read_request
@@ -30,13 +30,7 @@ class InnerSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        from seedpin.kinds.registry import golden_fixtures
-
-        selected = [
-            item
-            for item in items
-            if self._selected(item) and not golden_fixtures().isdisjoint(getattr(item, "fixturenames", ()))
-        ]
+        selected = [item for item in items if self._selected(item) and asks_for_goldens(item)]
         self._write("collected", [node_of(item) for item in selected])
         wanted, known = self.request.wanted, set(self.request.known)
         kept = {

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from seedpin.kinds.registry import golden_fixtures
+
 
 def node_of(subject: pytest.Item | pytest.TestReport | pytest.CollectReport) -> str:
     """The node id of a test, or of what a report is about, without the group that xdist added.
@@ -23,6 +25,11 @@ def node_of(subject: pytest.Item | pytest.TestReport | pytest.CollectReport) -> 
         own = f"{subject.parent.nodeid}::{subject.name}"
         own = own if given.startswith(f"{own}@") else given
     return own
+
+
+def asks_for_goldens(item: pytest.Item) -> bool:
+    """Whether a test names a golden fixture. One that asks for it at run time only does not."""
+    return not golden_fixtures().isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def note_node(item: pytest.Item, report: pytest.TestReport) -> None:

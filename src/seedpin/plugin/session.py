@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest._code.code import TerminalRepr
 
-from seedpin import __version__
 from seedpin.checking.state import AttemptState
 from seedpin.errors import DuplicateGoldenError, GoldenMismatch, SeedpinError, UsageError
-from seedpin.kinds.registry import golden_fixtures
 from seedpin.plugin.attempts import Attempts
 from seedpin.plugin.birth import Birth, release_memory
 from seedpin.plugin.completeness import Completeness
-from seedpin.plugin.nodes import node_of, note_node
+from seedpin.plugin.nodes import asks_for_goldens, node_of, note_node
 from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, UPDATE
 from seedpin.process import RUN_VARIABLE
 from seedpin.run.ledger import Run, new_run_id, write_retention
+from seedpin.version import __version__
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
@@ -84,7 +83,7 @@ class SeedpinSession:
         """
         owners: dict[str, pytest.Item] = {}
         for item in items:
-            if golden_fixtures().isdisjoint(getattr(item, "fixturenames", ())):
+            if not asks_for_goldens(item):
                 continue
             if not item.path.is_relative_to(self.config.rootpath):
                 item.stash[REFUSED] = UsageError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from seedpin.compare.verdict import OTHER_ENVIRONMENT, Decision, Verdict
 from seedpin.environment.measured import things_in_words
 from seedpin.git import short
+from seedpin.kinds.registry import golden_fixtures
 from seedpin.revisions.cache import read_index
 from seedpin.revisions.results import error_of
 
@@ -30,7 +31,8 @@ class Against:
         index = read_index(self.folder)
         known = index.tests.get(test)
         if known is None:
-            return self._is_static(fixtures) and not error_of(index.errors, test)
+            named = not golden_fixtures().isdisjoint(fixtures)
+            return named and not error_of(index.errors, test)
         return known.outcome == "absent" or (known.outcome == "passed" and check not in known.checks)
 
     def why_not(self, test: str) -> str:
@@ -51,12 +53,6 @@ class Against:
             return f"its file could not be collected there: {known.error}"
         word = "was skipped" if known.outcome == "skipped" else known.outcome
         return f"it {word} there: {known.error}" if known.error else f"it {word} there"
-
-    @staticmethod
-    def _is_static(fixtures: Collection[str]) -> bool:
-        from seedpin.kinds.registry import golden_fixtures
-
-        return not golden_fixtures().isdisjoint(fixtures)
 
     def reworded(self, decision: Decision, test: str, fixtures: Collection[str], check: str) -> Decision:
         """``decision`` in terms of the revision: same machine, so the environment excuses nothing."""
