@@ -8,7 +8,7 @@ from typing import Any
 
 from seedpin.trace.diff.divergence import Divergence
 from seedpin.trace.diff.locate import first_divergence
-from seedpin.trace.model import Argument, Fingerprint, Kind, Record, Trace, Value
+from seedpin.trace.model import Argument, Fingerprint, Record, RecordKind, Trace, Value
 
 LATENTS = (1, 4, 8, 8)
 
@@ -19,7 +19,7 @@ def bits(content: str, shape: tuple[int, ...] = LATENTS, dtype: str = "float32")
 
 
 def call(
-    kind: Kind, name: str, inputs: dict[str, Any] | None = None, output: Any = None, **more: Any
+    kind: RecordKind, name: str, inputs: dict[str, Any] | None = None, output: Any = None, **more: Any
 ) -> Record:
     slots: tuple[Argument, ...] = tuple((inputs or {}).items())
     return Record(

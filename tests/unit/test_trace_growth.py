@@ -11,13 +11,13 @@ from seedpin.trace.diff.distance import LEFT_OUT, growth
 from seedpin.trace.diff.divergence import Divergence
 from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.diff.text import format_divergence
-from seedpin.trace.model import Fingerprint, Kind, Record, Sketch
+from seedpin.trace.model import Fingerprint, Record, RecordKind, Sketch
 from seedpin.trace.record.recorder import record
 
 Row = tuple[Record, Record]
 
 
-def _pair(kind: Kind, name: str, call: int = 0, step: int | None = None) -> Row:
+def _pair(kind: RecordKind, name: str, call: int = 0, step: int | None = None) -> Row:
     def one(value: float) -> Record:
         seen = Fingerprint(f"{value}", "float32", (1,), Sketch(value, value, value, value, (value,)))
         return Record(kind, name, call, 0, "", step, outputs=(("", seen),))

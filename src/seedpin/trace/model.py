@@ -14,15 +14,15 @@ from typing import Literal, TypeAlias, get_args
 
 __all__ = [
     "FORMAT_1",
-    "KINDS",
     "LEVELS",
+    "RECORD_KINDS",
     "Argument",
     "Fingerprint",
     "Given",
-    "Kind",
     "Level",
     "ModuleInfo",
     "Record",
+    "RecordKind",
     "Seen",
     "Sketch",
     "Trace",
@@ -34,9 +34,9 @@ __all__ = [
     "weights_agree",
 ]
 
-Kind: TypeAlias = Literal["draw", "module", "scheduler", "stage", "mark", "clip", "op"]
+RecordKind: TypeAlias = Literal["draw", "module", "scheduler", "stage", "mark", "clip", "op"]
 Level: TypeAlias = Literal["stages", "modules", "ops"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+RECORD_KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 
@@ -100,7 +100,7 @@ Argument: TypeAlias = tuple[str, Seen]
 class Record:
     """One event. Records stand in the order in which the events began; ``depth`` nests them."""
 
-    kind: Kind
+    kind: RecordKind
     name: str
     """Qualified name, as ``transformer.blocks.3.attn1``, ``scheduler.step`` or ``torch.randn``."""
     call: int

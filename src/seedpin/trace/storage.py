@@ -23,7 +23,7 @@ from xxhash import xxh3_64_intdigest
 from seedpin.errors import TraceError
 from seedpin.trace.model import (
     FORMAT_1,
-    KINDS,
+    RECORD_KINDS,
     Argument,
     Fingerprint,
     Given,
@@ -79,7 +79,7 @@ def to_bytes(trace: Trace) -> bytes:
     arguments: list[int] = []
     argument_names: list[int] = []
     for record in trace.records:
-        columns["kind"].append(KINDS.index(record.kind))
+        columns["kind"].append(RECORD_KINDS.index(record.kind))
         columns["name"].append(strings(record.name))
         columns["call"].append(record.call)
         columns["depth"].append(record.depth)
@@ -214,9 +214,8 @@ def _read(raw: bytes, version: int) -> Trace:
 
     def take(count: int) -> tuple[Argument, ...]:
         nonlocal taken
-        found = tuple((strings[argument_names[i]], table[arguments[i]]) for i in range(taken, taken + count))
-        taken += count
-        return found
+        start, taken = taken, taken + count
+        return tuple((strings[argument_names[i]], table[arguments[i]]) for i in range(start, taken))
 
     extras = [_mapping(json.loads(strings[index])) for index in columns[_COLUMNS.index("extra")]]
     records = []
@@ -225,7 +224,7 @@ def _read(raw: bytes, version: int) -> Trace:
         hashed = strings[weights]
         records.append(
             Record(
-                *(KINDS[kind], strings[name], call, depth, strings[stage], step - 1 if step else None),
+                *(RECORD_KINDS[kind], strings[name], call, depth, strings[stage], step - 1 if step else None),
                 inputs=take(inputs),
                 outputs=take(outputs),
                 weights=f"{FORMAT_1}{hashed}" if version == 1 and hashed else hashed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from seedpin.trace.model import KINDS, Trace
+from seedpin.trace.model import RECORD_KINDS, Trace
 
 __all__ = ["summarise"]
 
@@ -14,7 +14,7 @@ _PLURAL = {"draw": "draws", "module": "module calls", "scheduler": "scheduler ca
 def summarise(trace: Trace) -> str:
     """What a trace holds, in a few lines."""
     counts = Counter(record.kind for record in trace.records)
-    parts = [f"{counts[kind]:,} {_PLURAL.get(kind, kind + 's')}" for kind in KINDS if counts[kind]]
+    parts = [f"{counts[kind]:,} {_PLURAL.get(kind, kind + 's')}" for kind in RECORD_KINDS if counts[kind]]
     steps = 1 + max(
         (record.step for record in trace.records if record.kind == "scheduler" and record.step is not None),
         default=-1,

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from seedpin.trace.model import Fingerprint, Record
 
-__all__ = ["Node", "Pair", "align", "diff", "tree"]
+__all__ = ["Node", "RecordPair", "align", "diff", "tree"]
 
 _MAX_EDITS = 600
 """Beyond this many edits among siblings the rest counts as replaced: the diff stays linear in practice."""
@@ -23,14 +23,14 @@ class Node:
     children: list[Node] = field(default_factory=list)
 
 
-Change: TypeAlias = Literal["same", "lost", "new", "moved"]
+PairChange: TypeAlias = Literal["same", "lost", "new", "moved"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class RecordPair:
     """One row of the alignment. ``moved`` rows stand where the record is now."""
 
-    change: Change
+    change: PairChange
     golden: Node | None
     here: Node | None
 
@@ -49,9 +49,9 @@ def tree(records: Sequence[Record]) -> list[Node]:
     return roots
 
 
-def align(golden: Sequence[Node], here: Sequence[Node]) -> list[Pair]:
+def align(golden: Sequence[Node], here: Sequence[Node]) -> list[RecordPair]:
     """Align siblings: by name first, then what is left by what it is."""
-    rows: list[Pair] = []
+    rows: list[RecordPair] = []
     lost: list[Node] = []
     new: list[Node] = []
 
@@ -63,7 +63,7 @@ def align(golden: Sequence[Node], here: Sequence[Node]) -> list[Pair]:
     for g, h in diff([_key(node) for node in golden], [_key(node) for node in here]):
         if g is not None and h is not None:
             settle()
-            rows.append(Pair("same", golden[g], here[h]))
+            rows.append(RecordPair("same", golden[g], here[h]))
         elif g is not None:
             lost.append(golden[g])
         elif h is not None:
@@ -94,39 +94,39 @@ def _shape(record: Record) -> Hashable:
     return tuple(item.shape if isinstance(item, Fingerprint) else () for _, item in record.outputs)
 
 
-def _second_look(lost: list[Node], new: list[Node]) -> list[Pair]:
+def _second_look(lost: list[Node], new: list[Node]) -> list[RecordPair]:
     rows = []
     for g, h in diff([_weak_key(node) for node in lost], [_weak_key(node) for node in new]):
         golden, here = None if g is None else lost[g], None if h is None else new[h]
-        rows.append(Pair("same" if golden and here else "lost" if golden else "new", golden, here))
+        rows.append(RecordPair("same" if golden and here else "lost" if golden else "new", golden, here))
     return rows
 
 
-def _find_moved(rows: list[Pair]) -> list[Pair]:
+def _find_moved(rows: list[RecordPair]) -> list[RecordPair]:
     """Join a lost and a new row of one key into ``moved``."""
     lost: dict[Hashable, list[int]] = {}
     for index, row in enumerate(rows):
         if row.change == "lost" and row.golden is not None:
             lost.setdefault(_key(row.golden), []).append(index)
     gone: set[int] = set()
-    result: list[Pair | None] = list(rows)
+    result: list[RecordPair | None] = list(rows)
     for index, row in enumerate(rows):
         if row.change == "new" and row.here is not None:
             match = lost.get(_key(row.here))
             if match:
                 origin = match.pop(0)
                 gone.add(origin)
-                result[index] = Pair("moved", rows[origin].golden, row.here)
+                result[index] = RecordPair("moved", rows[origin].golden, row.here)
     return [row for index, row in enumerate(result) if row is not None and index not in gone]
 
 
-def _join_draws(rows: list[Pair]) -> list[Pair]:
+def _join_draws(rows: list[RecordPair]) -> list[RecordPair]:
     """Lay a lost draw beside a new one of the same gap that is the same draw made otherwise.
 
     Of one function with another shape or generator, or of one shape from another generator: then it is told
     what changed, not that one draw was lost and another is new.
     """
-    result: list[Pair] = []
+    result: list[RecordPair] = []
     for row in rows:
         at = len(result)
         while at and result[at - 1].change in ("lost", "new"):
@@ -136,14 +136,14 @@ def _join_draws(rows: list[Pair]) -> list[Pair]:
             gap = result[index]
             if row.change in ("lost", "new") and gap.change == other and _same_draw(gap, row):
                 joined = (gap.golden or row.golden, row.here or gap.here)
-                result[index] = Pair("same", *joined)
+                result[index] = RecordPair("same", *joined)
                 break
         else:
             result.append(row)
     return result
 
 
-def _same_draw(one: Pair, other: Pair) -> bool:
+def _same_draw(one: RecordPair, other: RecordPair) -> bool:
     golden, here = one.golden or other.golden, one.here or other.here
     if golden is None or here is None or not golden.record.kind == here.record.kind == "draw":
         return False

@@ -7,19 +7,19 @@ from typing import TypeAlias
 
 from seedpin.trace.model import Argument, Fingerprint, Record, Seen, agree, all_agree, weights_agree
 
-__all__ = ["Row", "agreed", "differing", "draw_changes", "same_kind"]
+__all__ = ["ChangedArgument", "agreed", "differing", "draw_changes", "same_kind"]
 
-Row: TypeAlias = "tuple[str, Seen | None, Seen | None]"
+ChangedArgument: TypeAlias = "tuple[str, Seen | None, Seen | None]"
 """Name, golden, here; None where one side does not have it."""
 
 
-def differing(golden: Sequence[Argument], here: Sequence[Argument]) -> list[Row]:
+def differing(golden: Sequence[Argument], here: Sequence[Argument]) -> list[ChangedArgument]:
     """What is known to differ: what one side did not read is no difference, nor is another name alone."""
     if golden == here:
         return []
     left, right = dict(golden), dict(here)
     renamed = _renamed(left, right)
-    rows: list[Row] = []
+    rows: list[ChangedArgument] = []
     for name in dict.fromkeys([*left, *right]):
         if name not in left and name in renamed.values():
             continue
@@ -39,14 +39,14 @@ def _renamed(left: Mapping[str, Seen], right: Mapping[str, Seen]) -> dict[str, s
         {name: index for index, name in enumerate(left)},
         {name: index for index, name in enumerate(right)},
     )
-    found: dict[str, str] = {}
+    renames: dict[str, str] = {}
     for name in gone:
         for other in new:
             same_place = places[0][name] == places[1][other]
-            if other not in found.values() and _one_value(left[name], right[other], same_place):
-                found[name] = other
+            if other not in renames.values() and _one_value(left[name], right[other], same_place):
+                renames[name] = other
                 break
-    return found
+    return renames
 
 
 def _one_value(golden: Seen, here: Seen, same_place: bool) -> bool:
@@ -81,19 +81,19 @@ def agreed(golden: Record, here: Record) -> str:
 
 def draw_changes(golden: Record, here: Record) -> list[str]:
     """How a draw is another one: ``shape (1, 4, 8, 8) -> (1, 4, 16, 16)``; empty where only values differ."""
-    found = []
+    changes = []
     old, new = _tensor(golden), _tensor(here)
     if old is not None and new is not None:
         if old.shape != new.shape:
-            found.append(f"shape {old.shape} -> {new.shape}")
+            changes.append(f"shape {old.shape} -> {new.shape}")
         if old.dtype != new.dtype:
-            found.append(f"dtype {old.dtype} -> {new.dtype}")
+            changes.append(f"dtype {old.dtype} -> {new.dtype}")
     if golden.name != here.name:
-        found.append(f"{golden.name} -> {here.name}")
+        changes.append(f"{golden.name} -> {here.name}")
     devices = golden.extra.get("device", ""), here.extra.get("device", "")
     if devices[0] != devices[1] and all(devices):
-        found.append(f"device {devices[0]} -> {devices[1]}")
-    return found
+        changes.append(f"device {devices[0]} -> {devices[1]}")
+    return changes
 
 
 def _tensor(record: Record) -> Fingerprint | None:

@@ -50,12 +50,12 @@ def distance(golden: Fingerprint, here: Fingerprint) -> float | None:
 def record_distance(golden: Record, here: Record) -> float | None:
     """Largest distance among outputs of the same name; None where none can be compared."""
     others = dict(here.outputs)
-    found = [
+    distances = [
         distance(item, other)
         for name, item in golden.outputs
         if isinstance(item, Fingerprint) and isinstance(other := others.get(name), Fingerprint)
     ]
-    known = [item for item in found if item is not None]
+    known = [item for item in distances if item is not None]
     return max(known) if known else None
 
 

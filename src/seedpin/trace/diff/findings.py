@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seedpin.trace.diff import wording
-from seedpin.trace.diff.differing import Row, agreed, differing, draw_changes, same_kind
+from seedpin.trace.diff.differing import ChangedArgument, agreed, differing, draw_changes, same_kind
 from seedpin.trace.diff.divergence import Divergence
 from seedpin.trace.diff.interval import handed_on, near_end
 from seedpin.trace.diff.label import label
 from seedpin.trace.diff.results import POST_PROCESSING, parted_results
 from seedpin.trace.diff.settings import changed_settings, owner_of, suspect_modules
-from seedpin.trace.diff.timeline import Event, Run
+from seedpin.trace.diff.timeline import AlignedTraces, Event
 from seedpin.trace.model import Fingerprint, Record, all_agree, weights_agree
 
 __all__ = ["at_input", "at_output", "one_sided", "other_generator", "unseen"]
@@ -28,16 +28,16 @@ def _both(event: Event) -> tuple[Record, Record]:
     return event.golden, event.here
 
 
-def one_sided(run: Run, event: Event) -> Divergence | None:
+def one_sided(traces: AlignedTraces, event: Event) -> Divergence | None:
     """Of a record that is new, lost, or moved."""
     record = event.here if event.here is not None else event.golden
     if record is None:
         return None
     between = wording.after(event.before)
     if record.kind == "draw":
-        number = wording.draw_number(run.here if event.here is not None else run.golden, record)
+        number = wording.draw_number(traces.here if event.here is not None else traces.golden, record)
         if event.phase == "moved" and event.golden is not None:
-            first = wording.draw_number(run.golden, event.golden)
+            first = wording.draw_number(traces.golden, event.golden)
             sentence = (
                 f"random draws changed places: {wording.draw(record)} is draw {number}, was draw {first}"
             )
@@ -49,33 +49,33 @@ def one_sided(run: Run, event: Event) -> Divergence | None:
             )
         else:
             sentence = f"random draw {number} is {event.phase}: {wording.draw(record)}"
-        return run.divergence("draw", wording.draw_place(record), sentence, event)
+        return traces.divergence("draw", wording.draw_place(record), sentence, event)
     word = {"new": "is new", "lost": "is lost", "moved": "moved"}[event.phase]
     sentence = f"{label(record)} {word} {between}"
-    return run.divergence("records", record.name, sentence, event)
+    return traces.divergence("records", record.name, sentence, event)
 
 
-def at_input(run: Run, event: Event) -> Divergence | None:
+def at_input(traces: AlignedTraces, event: Event) -> Divergence | None:
     """Of a call whose inputs or weights differ, or a draw that is another; None where its output agrees."""
     golden, here = _both(event)
     if all_agree(golden.outputs, here.outputs) is True or golden.kind in ("clip", "mark"):
         return None
     if golden.kind == "draw":
-        return _draw(run, event, golden, here)
+        return _draw(traces, event, golden, here)
     changed = differing(golden.inputs, here.inputs)
     if not changed:
-        return _weights(run, event, golden, here)
+        return _weights(traces, event, golden, here)
     name, left, right = changed[0]
     if isinstance(left, Fingerprint) and isinstance(right, Fingerprint):
-        return _glue(run, event, changed)
+        return _glue(traces, event, changed)
     sentence = (
-        f"{label(golden)}: the argument `{name}` {wording.change(left, right)}{_often(run, golden, name)}"
+        f"{label(golden)}: the argument `{name}` {wording.change(left, right)}{_often(traces, golden, name)}"
     )
-    return run.divergence("argument", _place(golden), sentence, event)
+    return traces.divergence("argument", _place(golden), sentence, event)
 
 
-def _often(run: Run, golden: Record, name: str) -> str:
-    same = [pair for pair in run.pairs if _kind_of_call(pair[0]) == _kind_of_call(golden)]
+def _often(traces: AlignedTraces, golden: Record, name: str) -> str:
+    same = [pair for pair in traces.pairs if _kind_of_call(pair[0]) == _kind_of_call(golden)]
     calls = sum(any(row[0] == name for row in differing(g.inputs, h.inputs)) for g, h in same)
     return f" (in {'all' if calls == len(same) else calls} of {len(same)} calls)" if len(same) > 1 else ""
 
@@ -89,20 +89,20 @@ def _place(record: Record) -> str:
     return f"{record.extra.get('module', '')}: {record.name}" if record.kind == "op" else record.name
 
 
-def _weights(run: Run, event: Event, golden: Record, here: Record) -> Divergence | None:
+def _weights(traces: AlignedTraces, event: Event, golden: Record, here: Record) -> Divergence | None:
     answer = weights_agree(golden, here)
     if golden.weights == here.weights and answer is True:
         return None
     rewritten = [name for name, text in here.rewritten if (name, text) not in golden.rewritten]
     rewritten += [name for name, text in golden.rewritten if (name, text) not in here.rewritten]
-    names = list(dict.fromkeys(rewritten)) or wording.changed_weights(run.golden, run.here, golden)
+    names = list(dict.fromkeys(rewritten)) or wording.changed_weights(traces.golden, traces.here, golden)
     if answer is not False and not names:
         return None
     place = wording.owner(names)
     sentence = f"the weights of {place or golden.name} differ"
     before = [
         (g, h)
-        for g, h in run.pairs[: wording.index_of(run.pairs, golden)]
+        for g, h in traces.pairs[: wording.index_of(traces.pairs, golden)]
         if g.name == golden.name and g.weights
     ]
     if before and all(weights_agree(g, h) for g, h in before):
@@ -110,68 +110,70 @@ def _weights(run: Run, event: Event, golden: Record, here: Record) -> Divergence
     if names:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         sentence += f" ({names[0].removeprefix(f'{place}.')}{more})"
-    return run.divergence("weights", place or golden.name, sentence, event)
+    return traces.divergence("weights", place or golden.name, sentence, event)
 
 
-def _glue(run: Run, event: Event, changed: Sequence[Row]) -> Divergence:
+def _glue(traces: AlignedTraces, event: Event, changed: Sequence[ChangedArgument]) -> Divergence:
     """Code that nobody watched, between what agreed and a call's input that does not."""
     golden, here = _both(event)
     names = [name for name, left, _ in changed if isinstance(left, Fingerprint)]
     name, left, right = next(row for row in changed if row[0] == names[0])
     reshaped = not same_kind(left, right)
     if reshaped:
-        inputs, differ = f"`{name}`", wording.change(left, right) + _often(run, golden, name)
+        inputs, differ = f"`{name}`", wording.change(left, right) + _often(traces, golden, name)
     else:
         inputs = " and ".join(f"`{item}`" for item in names[:3])
         differ = "differ" if len(names) > 1 else "differs"
-    handed = handed_on(run, event, name)
-    end = near_end(run, event, left)
+    handed = handed_on(traces, event, name)
+    end = near_end(traces, event, left)
     parent = event.parent
     if parent is not None and not any(item.record.kind in ("stage", "scheduler") for item in parent.children):
         place = parent.record.name
-        partner = wording.partner(run.pairs, parent.record)
+        partner = wording.partner(traces.pairs, parent.record)
         known = agreed(parent.record, partner) if partner is not None else "inputs agree"
         parts = f", so do its parts up to {wording.short(end, place)}" if end is not None else ""
         sentence = (
             f"{label(parent.record)}: {known}{parts}, its own code does not: "
             f"the input {inputs} of {wording.short(golden, place)} {differ}{f' ({handed})' if handed else ''}"
         )
-        own = owner_of(run.golden, parent.record)
-        return run.divergence(
-            "glue", place, sentence, event, changed_settings(run.golden, run.here, [own] if own else [])
+        own = owner_of(traces.golden, parent.record)
+        return traces.divergence(
+            "glue", place, sentence, event, changed_settings(traces.golden, traces.here, [own] if own else [])
         )
     drawn = golden.kind == "draw"
     first = where = wording.before(end, parent)
     if end is not None and end.kind == "draw":
-        first = f"random draw {wording.draw_number(run.golden, end)} ({end.name} at {end.site})"
+        first = f"random draw {wording.draw_number(traces.golden, end)} ({end.name} at {end.site})"
         where = wording.draw_place(end)
-    target = f"random draw {wording.draw_number(run.here, here)}" if drawn else label(golden)
+    target = f"random draw {wording.draw_number(traces.here, here)}" if drawn else label(golden)
     why = "; ".join(filter(None, ["" if reshaped else wording.suspects(end, golden), handed]))
-    before = _everything_before(run, event)
+    before = _everything_before(traces, event)
     sentence = f"between {first} and {target}: the input {inputs} {differ} though {before} agrees"
     sentence += (f" ({why})" if why else "") + (f": {wording.draw(here)}" if drawn else "")
     place = f"{where} -> {wording.draw_place(here) if drawn else golden.name}"
-    return run.divergence("glue", place, sentence, event, wording.swapped_sites(run.golden, run.here))
+    return traces.divergence(
+        "glue", place, sentence, event, wording.swapped_sites(traces.golden, traces.here)
+    )
 
 
-def _everything_before(run: Run, event: Event) -> str:
+def _everything_before(traces: AlignedTraces, event: Event) -> str:
     """What agrees before a moment, as far as it was read."""
-    ended = sum(other.phase == "out" for other in run.events[: run.position(event)])
-    for golden, here in run.pairs[:ended]:
+    ended = sum(other.phase == "out" for other in traces.events[: traces.position(event)])
+    for golden, here in traces.pairs[:ended]:
         if all_agree(golden.outputs, here.outputs) is None:
             return "everything before that could be read"
     return "everything before"
 
 
-def _draw(run: Run, event: Event, golden: Record, here: Record) -> Divergence | None:
+def _draw(traces: AlignedTraces, event: Event, golden: Record, here: Record) -> Divergence | None:
     if unseen(golden):
         return None
-    number = wording.draw_number(run.here, here)
+    number = wording.draw_number(traces.here, here)
     place, told = wording.draw_place(here), wording.draw(here)
     labels = golden.extra.get("generator", ""), here.extra.get("generator", "")
     if labels[0] != labels[1]:
         sentence = f"random draw {number} comes from another generator, {labels[0]} -> {labels[1]}: {told}"
-        return run.divergence("draw", place, sentence, event)
+        return traces.divergence("draw", place, sentence, event)
     changed = differing(golden.inputs, here.inputs)
     # Tensors that a draw depends on are recorded since format 2: one side alone says nothing.
     changed = [row for row in changed if row[0] == "generator" or not _one_tensor(row)]
@@ -179,7 +181,7 @@ def _draw(run: Run, event: Event, golden: Record, here: Record) -> Divergence | 
     if moved:
         first = not any(
             g.kind == "draw" and g.extra.get("generator") == labels[0]
-            for g, _ in run.pairs[: wording.index_of(run.pairs, golden)]
+            for g, _ in traces.pairs[: wording.index_of(traces.pairs, golden)]
         )
         why = (
             "another seed, or something drew before the recording"
@@ -189,20 +191,20 @@ def _draw(run: Run, event: Event, golden: Record, here: Record) -> Divergence | 
         sentence = (
             f"random draw {number} starts from another state of the {labels[0]} generator ({why}): {told}"
         )
-        return run.divergence("draw", place, sentence, event)
+        return traces.divergence("draw", place, sentence, event)
     other = draw_changes(golden, here)
     if other:
         sentence = f"random draw {number} changed: {', '.join(other)}: {told}"
-        return run.divergence("draw", place, sentence, event)
+        return traces.divergence("draw", place, sentence, event)
     values = [row for row in changed if not isinstance(row[1], Fingerprint)]
     if values:
         name, left, right = values[0]
         sentence = f"random draw {number}: its argument {name} {wording.change(left, right)}: {told}"
-        return run.divergence("draw", place, sentence, event)
-    return _glue(run, event, changed) if changed else None
+        return traces.divergence("draw", place, sentence, event)
+    return _glue(traces, event, changed) if changed else None
 
 
-def other_generator(run: Run, event: Event) -> Divergence | None:
+def other_generator(traces: AlignedTraces, event: Event) -> Divergence | None:
     """Of a draw that took from another generator and got the same values: their streams are one.
 
     Nothing is seen of it before the next draw, which starts from another state than the golden's.
@@ -210,41 +212,41 @@ def other_generator(run: Run, event: Event) -> Divergence | None:
     golden, here = _both(event)
     if golden.kind != "draw" or golden.extra.get("generator") == here.extra.get("generator"):
         return None
-    return None if unseen(golden) or unseen(here) else _draw(run, event, golden, here)
+    return None if unseen(golden) or unseen(here) else _draw(traces, event, golden, here)
 
 
-def _one_tensor(row: Row) -> bool:
+def _one_tensor(row: ChangedArgument) -> bool:
     _, left, right = row
     return (left is None and isinstance(right, Fingerprint)) or (
         right is None and isinstance(left, Fingerprint)
     )
 
 
-def at_output(run: Run, event: Event) -> Divergence | None:
+def at_output(traces: AlignedTraces, event: Event) -> Divergence | None:
     """Of a call whose output differs though all that came before agrees."""
     golden, here = _both(event)
     changed = differing(golden.outputs, here.outputs)
     if not changed or (golden.kind == "draw" and unseen(golden)):
         return None
     if golden.kind == "clip":
-        place, sentence = parted_results(run, golden, here, event.before)
+        place, sentence = parted_results(traces, golden, here, event.before)
         last = event.before
-        dark = "" if last is None else wording.not_read(run.pairs, [last])
+        dark = "" if last is None else wording.not_read(traces.pairs, [last])
         if last is not None and dark:
             place = f"{last.name} -> {POST_PROCESSING}"
             sentence = sentence.replace(f"{label(last)} agrees", f"what came out of {dark} could not be read")
             sentence = sentence.replace(f": {POST_PROCESSING} after", f": {dark}, or {POST_PROCESSING} after")
-        return run.divergence("clip", place, sentence, event)
+        return traces.divergence("clip", place, sentence, event)
     if golden.kind == "draw":
-        return _draw_values(run, event, golden, here)
+        return _draw_values(traces, event, golden, here)
     if golden.kind == "mark":
         sentence = f"{label(golden)} differs {wording.after(event.before)}, where all agrees"
-        return run.divergence("mark", golden.name, sentence, event)
+        return traces.divergence("mark", golden.name, sentence, event)
     what = wording.result(changed)
     raised = "raised" in golden.extra or "raised" in here.extra
     if raised:
         what = f"raised {here.extra.get('raised', 'nothing')}, before {golden.extra.get('raised', 'nothing')}"
-    inside = run.inside(golden)
+    inside = traces.inside(golden)
     below = [
         item.golden
         for item in inside
@@ -252,12 +254,12 @@ def at_output(run: Run, event: Event) -> Divergence | None:
     ]
     stages = [item for item in below if item.kind in ("stage", "scheduler")]
     known = agreed(golden, here)
-    dark = wording.not_read(run.pairs, stages)
+    dark = wording.not_read(traces.pairs, stages)
     if dark and not raised:
         sentence = f"{label(golden)}: {known}, {what}; what came out of {dark} inside of it could not be read"
-        return run.divergence(golden.kind, _place(golden), sentence, event)
+        return traces.divergence(golden.kind, _place(golden), sentence, event)
     if stages and not raised:
-        return _after_stages(run, event, golden, stages[-1])
+        return _after_stages(traces, event, golden, stages[-1])
     if below:
         known += f", so do its parts up to {wording.short(below[-1], golden.name)}"
     ran = [
@@ -265,15 +267,15 @@ def at_output(run: Run, event: Event) -> Divergence | None:
         for item in inside
         if item.phase == "out" and item.golden and item.golden.kind == "module"
     ]
-    hints = changed_settings(run.golden, run.here, suspect_modules(run.golden, golden, ran))
+    hints = changed_settings(traces.golden, traces.here, suspect_modules(traces.golden, golden, ran))
     hints += wording.kernels(golden, here)
     config = f" [{hints[0]}]" if hints else ""
     sentence = f"{label(golden)}: {known}, {what}{config}"
-    return run.divergence(golden.kind, _place(golden), sentence, event, hints)
+    return traces.divergence(golden.kind, _place(golden), sentence, event, hints)
 
 
-def _draw_values(run: Run, event: Event, golden: Record, here: Record) -> Divergence:
-    number = wording.draw_number(run.here, here)
+def _draw_values(traces: AlignedTraces, event: Event, golden: Record, here: Record) -> Divergence:
+    number = wording.draw_number(traces.here, here)
     tensors = [
         {name for name, seen in record.inputs if isinstance(seen, Fingerprint)} for record in (golden, here)
     ]
@@ -285,26 +287,26 @@ def _draw_values(run: Run, event: Event, golden: Record, here: Record) -> Diverg
     sentence = (
         f"random draw {number}: the generator's state agrees, the values do not ({why}): {wording.draw(here)}"
     )
-    return run.divergence("draw", wording.draw_place(here), sentence, event)
+    return traces.divergence("draw", wording.draw_place(here), sentence, event)
 
 
-def _after_stages(run: Run, event: Event, golden: Record, last: Record) -> Divergence:
+def _after_stages(traces: AlignedTraces, event: Event, golden: Record, last: Record) -> Divergence:
     """The code of a pipeline after its last stage: post-processing, if nothing is computed after it."""
-    where = run.position(event)
+    where = traces.position(event)
     more = any(
         item.phase == "in" and item.golden is not None and item.golden.kind not in ("clip", "mark")
-        for item in run.events[where + 1 :]
+        for item in traces.events[where + 1 :]
     )
     if more:
         sentence = f"everything up to {label(last)} agrees, what {label(golden)} makes of it does not"
-        return run.divergence("glue", f"{last.name} -> end of {golden.name}", sentence, event)
+        return traces.divergence("glue", f"{last.name} -> end of {golden.name}", sentence, event)
     hints = [
-        parted_results(run, old, new, None)[1]
-        for old, new in run.pairs
+        parted_results(traces, old, new, None)[1]
+        for old, new in traces.pairs
         if old.kind == "clip" and old.outputs != new.outputs
     ]
     sentence = (
         f"everything up to {label(last)} agrees; the output of {label(golden)} does not: "
         f"post-processing after {last.name}"
     )
-    return run.divergence("clip", POST_PROCESSING, sentence, event, hints)
+    return traces.divergence("clip", POST_PROCESSING, sentence, event, hints)

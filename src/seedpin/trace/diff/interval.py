@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seedpin.trace.diff.label import label
-from seedpin.trace.diff.timeline import Event, Run
+from seedpin.trace.diff.timeline import AlignedTraces, Event
 from seedpin.trace.diff.wording import draw_number
 from seedpin.trace.model import Argument, Fingerprint, Record, Seen, agree
 
 __all__ = ["handed_on", "near_end"]
 
 
-def near_end(run: Run, event: Event, seen: Seen | None) -> Record | None:
+def near_end(traces: AlignedTraces, event: Event, seen: Seen | None) -> Record | None:
     """The last record beside ``event`` on the way of the data that became ``seen``; None: none came before.
 
     Which way data took is not recorded, so the nearest record is not always on it: a draw, ``set_timesteps``
@@ -21,7 +21,7 @@ def near_end(run: Run, event: Event, seen: Seen | None) -> Record | None:
     draw, which depends on nothing, only where no such record is; else the last one that carries data at all.
     """
     beside: list[Record] = []
-    for other in run.events:
+    for other in traces.events:
         if other is event:
             break
         if other.phase == "out" and other.golden is not None and other.parent is event.parent:
@@ -35,7 +35,7 @@ def near_end(run: Run, event: Event, seen: Seen | None) -> Record | None:
     return event.before
 
 
-def handed_on(run: Run, event: Event, name: str) -> str:
+def handed_on(traces: AlignedTraces, event: Event, name: str) -> str:
     """``here it is the output of scheduler.step 2 itself``: an input that is so on one side only.
 
     So shows code that was left out (scaling, guidance) or newly put in. Empty where it is not so.
@@ -45,7 +45,7 @@ def handed_on(run: Run, event: Event, name: str) -> str:
     old, new = dict(event.golden.inputs).get(name), dict(event.here.inputs).get(name)
     if not isinstance(old, Fingerprint) or not isinstance(new, Fingerprint):
         return ""
-    for golden, here in reversed(run.pairs[: _ended(run, event)]):
+    for golden, here in reversed(traces.pairs[: _ended(traces, event)]):
         if golden.kind == "clip":
             continue
         was = any(agree(item, old) for item in _tensors(golden.outputs))
@@ -54,14 +54,14 @@ def handed_on(run: Run, event: Event, name: str) -> str:
             record = here if now else golden
             what = f"the output of {label(record)}"
             if record.kind == "draw":
-                what = f"random draw {draw_number(run.here if now else run.golden, record)}"
+                what = f"random draw {draw_number(traces.here if now else traces.golden, record)}"
             return f"{'here it is' if now else 'before it was'} {what} itself"
     return ""
 
 
-def _ended(run: Run, event: Event) -> int:
+def _ended(traces: AlignedTraces, event: Event) -> int:
     """How many pairs had ended when ``event`` came."""
-    return sum(other.phase == "out" for other in run.events[: run.position(event)])
+    return sum(other.phase == "out" for other in traces.events[: traces.position(event)])
 
 
 def _tensors(items: Sequence[Argument]) -> list[Fingerprint]:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import takewhile
 
-from seedpin.trace.diff.align import align, tree
 from seedpin.trace.diff.arguments import changed_arguments
 from seedpin.trace.diff.differing import differing
 from seedpin.trace.diff.divergence import Divergence
 from seedpin.trace.diff.findings import at_input, at_output, one_sided, other_generator, unseen
 from seedpin.trace.diff.reduce import at_common_level
-from seedpin.trace.diff.timeline import Event, Run, timeline
+from seedpin.trace.diff.timeline import AlignedTraces, Event, aligned
 from seedpin.trace.model import Fingerprint, Record, Trace
 
 __all__ = ["first_divergence"]
@@ -29,43 +28,49 @@ def first_divergence(golden: Trace, here: Trace) -> Divergence | None:
     levels ``stages`` and ``modules`` are compared at ``stages``, and the sentence says so. Where the calls
     were given other arguments, these come first. Raises TraceError where one trace alone has level ``ops``.
     """
-    found = _first(*at_common_level(golden, here))
-    if found is None:
+    divergence = _first(*at_common_level(golden, here))
+    if divergence is None:
         return None
     if golden.level != here.level:
         side = "the golden" if golden.level == "modules" else "this run"
-        said = f"{found.sentence} (compared at level stages: modules were recorded in {side} only)"
-        found = replace(found, sentence=said)
+        said = f"{divergence.sentence} (compared at level stages: modules were recorded in {side} only)"
+        divergence = replace(divergence, sentence=said)
     # What the call was given comes before all that happened in it.
     argument, said = changed_arguments(golden, here)
     if not argument:
-        return found
+        return divergence
     place = f"argument {argument} of the call"
-    return replace(found, kind="argument", place=place, step=None, sentence=f"{said}; then: {found.sentence}")
+    return replace(
+        divergence, kind="argument", place=place, step=None, sentence=f"{said}; then: {divergence.sentence}"
+    )
 
 
 def _first(golden: Trace, here: Trace) -> Divergence | None:
-    run = Run(golden, here)
-    run.events = list(timeline(align(tree(golden.records), tree(here.records)), None, run.pairs))
+    traces = aligned(golden, here)
     soft: list[tuple[Event, Divergence]] = []
-    for event in run.events:
+    for event in traces.events:
         if event.phase in ("lost", "new", "moved"):
-            found = one_sided(run, event)
-            if found is not None:
-                soft.append((event, found))
+            divergence = one_sided(traces, event)
+            if divergence is not None:
+                soft.append((event, divergence))
         elif event.phase == "in":
-            found = at_input(run, event)
-            if found is not None and found.kind == "argument" and _values_only(event) and _inside(run, event):
-                soft.append((event, found))
-            elif found is not None:
-                blamed = _blame(soft, event, found)
-                return (_changed_places(run, event) if blamed is found else None) or blamed
-            elif (moved := other_generator(run, event)) is not None:
+            divergence = at_input(traces, event)
+            if (
+                divergence is not None
+                and divergence.kind == "argument"
+                and _values_only(event)
+                and _inside(traces, event)
+            ):
+                soft.append((event, divergence))
+            elif divergence is not None:
+                blamed = _blame(soft, event, divergence)
+                return (_changed_places(traces, event) if blamed is divergence else None) or blamed
+            elif (moved := other_generator(traces, event)) is not None:
                 soft.append((event, moved))
         else:
-            found = at_output(run, event)
-            if found is not None:
-                return _blame(soft, event, found)
+            divergence = at_output(traces, event)
+            if divergence is not None:
+                return _blame(soft, event, divergence)
     # Nothing else differs. A draw that moved alone has no effect that can be seen.
     return None
 
@@ -77,38 +82,38 @@ def _values_only(event: Event) -> bool:
     return all(not isinstance(item, Fingerprint) for _, left, right in changed for item in (left, right))
 
 
-def _inside(run: Run, event: Event) -> bool:
+def _inside(traces: AlignedTraces, event: Event) -> bool:
     """Whether something was recorded inside of the call, that may know better."""
-    return any(other.parent is not None and other.parent.record is event.golden for other in run.events)
+    return any(other.parent is not None and other.parent.record is event.golden for other in traces.events)
 
 
-def _blame(soft: list[tuple[Event, Divergence]], event: Event, found: Divergence) -> Divergence:
+def _blame(soft: list[tuple[Event, Divergence]], event: Event, divergence: Divergence) -> Divergence:
     """Choose between what differs for certain and what changed before it without a visible effect."""
     for earlier, candidate in soft:
         if candidate.kind == "draw":
-            if earlier.phase == "in" and found.kind != "draw":
+            if earlier.phase == "in" and divergence.kind != "draw":
                 continue  # Its values are equal, so it explains other draws only.
             record = earlier.here or earlier.golden
             if record is not None and not unseen(record):
                 return candidate
-            if found.kind == "draw" and _same_generator(event):
+            if divergence.kind == "draw" and _same_generator(event):
                 return candidate  # It is why the draw started from another state.
-    if found.kind in ("clip", "mark"):
+    if divergence.kind in ("clip", "mark"):
         # A call that is lost or new in the very gap before them: there it is not so that all agrees.
         for earlier, candidate in soft:
             record = earlier.golden or earlier.here
             beside = earlier.parent is event.parent and earlier.before is event.before
             if candidate.kind == "records" and beside and record is not None and record.kind != "mark":
                 return candidate
-    if found.kind in ("glue", "argument", "clip") or event.phase == "out":
+    if divergence.kind in ("glue", "argument", "clip") or event.phase == "out":
         for earlier, candidate in reversed(soft):
             around = earlier.golden
             encloses = around is not None and (
-                event.golden is around or found.place == around.name or _is_within(event, around)
+                event.golden is around or divergence.place == around.name or _is_within(event, around)
             )
-            if candidate.kind == "argument" and encloses and found.kind != "module":
+            if candidate.kind == "argument" and encloses and divergence.kind != "module":
                 return candidate
-            if candidate.kind == "records" and earlier.parent is event.parent and found.kind == "glue":
+            if candidate.kind == "records" and earlier.parent is event.parent and divergence.kind == "glue":
                 return candidate
             if (
                 candidate.kind == "records"
@@ -116,10 +121,10 @@ def _blame(soft: list[tuple[Event, Divergence]], event: Event, found: Divergence
                 and earlier.parent.record is event.golden
             ):
                 return candidate
-    return found
+    return divergence
 
 
-def _changed_places(run: Run, event: Event) -> Divergence | None:
+def _changed_places(traces: AlignedTraces, event: Event) -> Divergence | None:
     """Of a draw that another of its generator stood before, and comes after now: hence its other state."""
     golden = event.golden
     if golden is None or golden.kind != "draw":
@@ -127,12 +132,12 @@ def _changed_places(run: Run, event: Event) -> Divergence | None:
     stream = golden.extra.get("generator")
     earlier = [
         record
-        for record in takewhile(lambda record: record is not golden, run.golden.records)
+        for record in takewhile(lambda record: record is not golden, traces.golden.records)
         if record.kind == "draw" and record.extra.get("generator") == stream
     ]
-    for other in run.events:
+    for other in traces.events:
         if other.phase == "moved" and any(record is other.golden for record in earlier):
-            return one_sided(run, other)
+            return one_sided(traces, other)
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seedpin.trace.diff.label import label
-from seedpin.trace.diff.timeline import Run
+from seedpin.trace.diff.timeline import AlignedTraces
 from seedpin.trace.model import Fingerprint, Record, Seen
 
 __all__ = ["parted_results"]
@@ -15,20 +15,22 @@ POST_PROCESSING = "post-processing"
 OWN_CODE = "the call's own code"
 
 
-def parted_results(run: Run, golden: Record, here: Record, last: Record | None) -> tuple[str, str]:
+def parted_results(
+    traces: AlignedTraces, golden: Record, here: Record, last: Record | None
+) -> tuple[str, str]:
     """Place and sentence. ``last`` is what last ended before them.
 
     Of post-processing is spoken where something that computes was recorded before it: a plain function that
     only draws has none. Tensors are named and have no order.
     """
-    seen_inside = [record for record in run.golden.records if record.kind in _COMPUTED]
+    seen_inside = [record for record in traces.golden.records if record.kind in _COMPUTED]
     place = POST_PROCESSING if seen_inside else OWN_CODE
     if last is not None and last.kind in _COMPUTED:
         before = f"{label(last)} agrees"
     elif seen_inside:
         before = "everything before agrees"
     else:
-        drawn = any(record.kind == "draw" for record in run.golden.records)
+        drawn = any(record.kind == "draw" for record in traces.golden.records)
         before = (
             "the random draws agree and nothing else was recorded"
             if drawn

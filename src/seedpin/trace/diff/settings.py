@@ -65,10 +65,10 @@ def changed_settings(golden: Trace, here: Trace, names: Sequence[str]) -> list[s
                     one_sided.setdefault(text, []).append(f"{name} {new.cls}:")
             elif was != now and not names_a_path(key, was):
                 certain.setdefault((key, was, now), []).append(f"{name} {old.cls}:")
-    found = [*map(_sentence, certain.items()), *map(_sentence, one_sided.items())]
-    if len(found) > _SHOWN:
-        found[_SHOWN:] = [f"and {len(found) - _SHOWN} more settings"]
-    return found
+    sentences = [*map(_sentence, certain.items()), *map(_sentence, one_sided.items())]
+    if len(sentences) > _SHOWN:
+        sentences[_SHOWN:] = [f"and {len(sentences) - _SHOWN} more settings"]
+    return sentences
 
 
 def _texts(old: ModuleInfo, new: ModuleInfo, key: str) -> tuple[str | None, str | None]:

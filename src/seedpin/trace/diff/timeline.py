@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from seedpin.trace.diff import wording
-from seedpin.trace.diff.align import Node, Pair, align
+from seedpin.trace.diff.align import Node, RecordPair, align, tree
 from seedpin.trace.diff.distance import growth
 from seedpin.trace.diff.divergence import Cause, Divergence
 from seedpin.trace.model import Fingerprint, Record, Trace
 
-__all__ = ["Event", "Run", "timeline"]
+__all__ = ["AlignedTraces", "Event", "aligned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +27,24 @@ class Event:
     """What last ended beside it and carried data: the near end of the interval."""
 
 
-@dataclass(slots=True)
-class Run:
-    """Both traces, aligned and put in time."""
+@dataclass(frozen=True, slots=True)
+class AlignedTraces:
+    """Both traces, laid side by side and put in time."""
 
     golden: Trace
     here: Trace
-    events: list[Event] = field(default_factory=list)
-    pairs: list[tuple[Record, Record]] = field(default_factory=list)
+    events: tuple[Event, ...]
+    pairs: tuple[tuple[Record, Record], ...]
+    """Records laid beside each other, golden and here, in the order in which they ended."""
 
     def position(self, event: Event) -> int:
         """Index of this very event."""
         return next(index for index, other in enumerate(self.events) if other is event)
 
-    def inside(self, golden: Record) -> list[Event]:
+    def inside(self, golden: Record) -> Sequence[Event]:
         """Events between the beginning and the end of a call, in time."""
         at = [index for index, event in enumerate(self.events) if event.golden is golden]
-        return self.events[at[0] + 1 : at[-1]] if len(at) > 1 else []
+        return self.events[at[0] + 1 : at[-1]] if len(at) > 1 else ()
 
     def divergence(
         self, kind: Cause, place: str, sentence: str, event: Event, hints: Sequence[str] = ()
@@ -66,7 +67,16 @@ class Run:
         )
 
 
-def timeline(rows: list[Pair], parent: Node | None, pairs: list[tuple[Record, Record]]) -> Iterator[Event]:
+def aligned(golden: Trace, here: Trace) -> AlignedTraces:
+    """Lay two traces of one level side by side."""
+    pairs: list[tuple[Record, Record]] = []
+    events = tuple(_in_time(align(tree(golden.records), tree(here.records)), None, pairs))
+    return AlignedTraces(golden, here, events, tuple(pairs))
+
+
+def _in_time(
+    rows: list[RecordPair], parent: Node | None, pairs: list[tuple[Record, Record]]
+) -> Iterator[Event]:
     """Events of aligned rows in time; ``pairs`` receives records in the order in which they ended."""
     before: Record | None = None
     for row in rows:
@@ -76,7 +86,7 @@ def timeline(rows: list[Pair], parent: Node | None, pairs: list[tuple[Record, Re
             yield Event(row.change, golden, here, parent, before)
         if row.golden is not None and row.here is not None and golden and here:
             yield Event("in", golden, here, parent, before)
-            yield from timeline(align(row.golden.children, row.here.children), row.golden, pairs)
+            yield from _in_time(align(row.golden.children, row.here.children), row.golden, pairs)
             pairs.append((golden, here))
             yield Event("out", golden, here, parent, before)
             if _carries_data(golden):

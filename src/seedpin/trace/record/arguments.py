@@ -13,14 +13,42 @@ from xxhash import xxh3_64_hexdigest
 
 from seedpin.trace.model import Value
 from seedpin.trace.record.draws import generator_state
+from seedpin.trace.record.observe import Slots
 
-__all__ = ["MOST", "generators_in", "named_arguments"]
+__all__ = ["kept_arguments"]
 
-MOST = 256
+_MOST = 256
 """Slots kept of one call's arguments: what is past them is said to be there, and never compared."""
 
 
-def named_arguments(
+def kept_arguments(
+    see: Callable[[str, object, Slots], None],
+    method: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> tuple[Slots, tuple[str, ...], str]:
+    """Each argument under its parameter's name, which of them are defaults, and a note if some were left out.
+
+    ``see`` takes the fingerprints of a value; generators are told by their seed and state.
+    """
+    named, defaults = _named_arguments(method, args, kwargs)
+    slots: Slots = []
+    for key, value in named:
+        generators = _generators_in(key, value)
+        if generators:
+            slots += generators
+        else:
+            see(key, value, slots)
+        if len(slots) > _MOST:
+            return (
+                slots[:_MOST],
+                defaults,
+                f"only {_MOST} values of the call's arguments were kept, up to {key}",
+            )
+    return slots, defaults, ""
+
+
+def _named_arguments(
     method: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
     """Each argument under its parameter's name, defaults too, and the names of those that are defaults.
@@ -35,19 +63,19 @@ def named_arguments(
         return [*((f"args[{index}]", value) for index, value in enumerate(args)), *kwargs.items()], ()
     given = set(bound.arguments)
     bound.apply_defaults()
-    found: list[tuple[str, Any]] = []
+    named: list[tuple[str, Any]] = []
     for name, value in bound.arguments.items():
         kind = signature.parameters[name].kind
         if kind is inspect.Parameter.VAR_KEYWORD:
-            found += value.items()
+            named += value.items()
         elif kind is inspect.Parameter.VAR_POSITIONAL:
-            found += [(f"{name}[{index}]", item) for index, item in enumerate(value)]
+            named += [(f"{name}[{index}]", item) for index, item in enumerate(value)]
         else:
-            found.append((name, value))
-    return found, tuple(name for name in bound.arguments if name not in given)
+            named.append((name, value))
+    return named, tuple(name for name in bound.arguments if name not in given)
 
 
-def generators_in(name: str, value: Any) -> list[tuple[str, Value]]:
+def _generators_in(name: str, value: Any) -> list[tuple[str, Value]]:
     """Seed and state, where ``value`` is a generator or a list of some; else empty."""
     if isinstance(value, torch.Generator):
         state = generator_state(value)[:8]
@@ -56,6 +84,6 @@ def generators_in(name: str, value: Any) -> list[tuple[str, Value]]:
         state = xxh3_64_hexdigest(repr(value.bit_generator.state).encode())[:8]
         return [(name, Value(f"a NumPy generator in state {state}"))]
     if type(value) in (list, tuple) and 0 < len(value) <= 64:
-        found = [generators_in(f"{name}[{index}]", item) for index, item in enumerate(value)]
-        return [pair for pairs in found for pair in pairs] if all(found) else []
+        generators = [_generators_in(f"{name}[{index}]", item) for index, item in enumerate(value)]
+        return [pair for pairs in generators for pair in pairs] if all(generators) else []
     return []

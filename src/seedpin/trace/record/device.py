@@ -11,7 +11,7 @@ import torch
 
 from seedpin.trace.record.sketch import GATHERED, STAGE_SAMPLES
 
-__all__ = ["Pending", "device_hash", "device_sketch", "mixed"]
+__all__ = ["Unfetched", "device_hash", "device_sketch", "mixed"]
 
 _CHUNK = 1 << 22  # Elements per pass on a device: bounds the int64 temporaries to 32 MiB each.
 _FOLD = 4096  # Device scalars held apart before they are stacked into one tensor (no synchronisation).
@@ -73,7 +73,7 @@ def mixed(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return (one * _A) ^ (other * _B)
 
 
-class Pending:
+class Unfetched:
     """Scalars of one device that were not fetched yet."""
 
     def __init__(self) -> None:

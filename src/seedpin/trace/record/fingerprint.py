@@ -18,7 +18,7 @@ import torch
 from xxhash import xxh3_128_digest
 
 from seedpin.trace.model import Fingerprint, Sketch
-from seedpin.trace.record.device import Pending, device_hash, device_sketch, mixed
+from seedpin.trace.record.device import Unfetched, device_hash, device_sketch, mixed
 from seedpin.trace.record.host import Parts, UnreadError, host_array, in_order, parts_of, view_of
 from seedpin.trace.record.sketch import MODULE_SAMPLES, STAGE_SAMPLES, gather, host_sketches
 
@@ -58,7 +58,7 @@ def bytes_hash(data: bytes) -> str:
     return xxh3_128_digest(data).hex()
 
 
-class _Kind:
+class _TensorSpec:
     """What tensors of one dtype and shape share, and the slots of those that were seen."""
 
     __slots__ = ("bfloat16", "dtype", "native", "shape", "slots", "view")
@@ -80,14 +80,14 @@ class Fingerprints:
 
     def __init__(self, *, device_path: bool = False) -> None:
         self._device_path = device_path
-        self._kinds: dict[tuple[object, tuple[int, ...]], _Kind] = {}
-        self._keys: list[tuple[bytes, _Kind] | None] = []
+        self._specs: dict[tuple[object, tuple[int, ...]], _TensorSpec] = {}
+        self._keys: list[tuple[bytes, _TensorSpec] | None] = []
         self._gathered: dict[int, tuple[npt.NDArray[Any], int, int, bool]] = {}
         self._whole: set[int] = set()
         self._room = _WHOLE
         self._sketches: dict[int, list[float]] = {}
         self._recent: dict[int, tuple[weakref.ref[torch.Tensor], int, int, int]] = {}
-        self._pending: dict[torch.device, Pending] = {}
+        self._unfetched: dict[torch.device, Unfetched] = {}
         self._labels: dict[int, tuple[str, tuple[int, ...], str, str]] = {}
         self.unread: Counter[str] = Counter()
         """How many tensors and arrays were not read, or only in part, by reason."""
@@ -125,12 +125,12 @@ class Fingerprints:
     def _fresh(self, tensor: torch.Tensor, samples: int, pointer: int) -> int:
         """Hash the memory itself where it holds the bits in logical order: NumPy's view takes longer."""
         key = tensor.dtype, tensor.shape
-        kind = self._kinds.get(key)
-        if kind is None:
-            kind = self._kinds[key] = _Kind(*key)
+        spec = self._specs.get(key)
+        if spec is None:
+            spec = self._specs[key] = _TensorSpec(*key)
         if not (
             pointer
-            and kind.view is not None
+            and spec.view is not None
             and tensor.is_cpu
             and tensor.layout is torch.strided
             and not tensor.is_neg()
@@ -138,18 +138,18 @@ class Fingerprints:
         ):
             return self._slow(tensor, samples)
         if tensor.is_contiguous():
-            memory = kind.view.from_address(pointer)
+            memory = spec.view.from_address(pointer)
         else:
-            memory = in_order(tensor, pointer, kind.native)
+            memory = in_order(tensor, pointer, spec.native)
         digest = xxh3_128_digest(memory)
-        slot = kind.slots.get(digest)
+        slot = spec.slots.get(digest)
         if slot is None:
-            slot = kind.slots[digest] = len(self._keys)
-            self._keys.append((digest, kind))
+            slot = spec.slots[digest] = len(self._keys)
+            self._keys.append((digest, spec))
         if samples:
             known = self._gathered.get(slot)
             if known is None or known[1] < samples:
-                self._take(slot, np.frombuffer(memory, kind.native), samples, kind.bfloat16)
+                self._take(slot, np.frombuffer(memory, spec.native), samples, spec.bfloat16)
         return slot
 
     def _slow(self, tensor: torch.Tensor, samples: int) -> int:
@@ -213,14 +213,14 @@ class Fingerprints:
         samples: int,
         bfloat16: bool = False,
     ) -> int:
-        kind = self._kinds.get((dtype, shape))
-        if kind is None:
-            kind = self._kinds[dtype, shape] = _Kind(dtype, shape)
+        spec = self._specs.get((dtype, shape))
+        if spec is None:
+            spec = self._specs[dtype, shape] = _TensorSpec(dtype, shape)
         digest = xxh3_128_digest(array)
-        slot = kind.slots.get(digest)
+        slot = spec.slots.get(digest)
         if slot is None:
-            slot = kind.slots[digest] = len(self._keys)
-            self._keys.append((digest, kind))
+            slot = spec.slots[digest] = len(self._keys)
+            self._keys.append((digest, spec))
         known = self._gathered.get(slot)
         if samples and (known is None or known[1] < samples):
             self._take(slot, array.reshape(-1), samples, bfloat16)
@@ -251,7 +251,7 @@ class Fingerprints:
                 digest ^= int.from_bytes(xxh3_128_digest(parts.header.encode())[:7], "little")
             sketch = self._device_sketch(parts, samples)
         slot = self._label(_name(tensor), _shape(tensor), parts.unread)
-        self._pending.setdefault(tensor.device, Pending()).add(slot, digest, sketch)
+        self._unfetched.setdefault(tensor.device, Unfetched()).add(slot, digest, sketch)
         return slot
 
     @staticmethod
@@ -263,7 +263,7 @@ class Fingerprints:
         except (RuntimeError, NotImplementedError):  # A dtype without arithmetic, as float8.
             return None
 
-    def kind_of(self, slot: int) -> tuple[str, tuple[int, ...]]:
+    def spec_of(self, slot: int) -> tuple[str, tuple[int, ...]]:
         """Dtype and shape of what a slot holds; nothing is read for it, and no device is waited for."""
         key = self._keys[slot]
         if key is None:
@@ -275,16 +275,16 @@ class Fingerprints:
         """All fingerprints by slot; the one place that waits for a device."""
         hashes: dict[int, int] = {}
         lost: dict[int, str] = {}
-        for pending in self._pending.values():
+        for unfetched in self._unfetched.values():
             try:
-                found, sketches = pending.fetch()
+                fetched, sketches = unfetched.fetch()
             except RuntimeError as error:  # The device failed meanwhile: what waited there is not known.
-                lost |= dict.fromkeys(pending.slots, f"{type(error).__name__} on the device")
+                lost |= dict.fromkeys(unfetched.slots, f"{type(error).__name__} on the device")
                 continue
-            hashes.update(found)
+            hashes.update(fetched)
             self._sketches.update((slot, row.tolist()) for slot, row in sketches.items())
         self._make_sketches()
-        names = {id(kind): _dtype_name(kind.dtype) for kind in self._kinds.values()}
+        names = {id(spec): _dtype_name(spec.dtype) for spec in self._specs.values()}
         result = []
         for slot, key in enumerate(self._keys):
             values = self._sketches.get(slot)
@@ -293,8 +293,8 @@ class Fingerprints:
                 norm, mean, abs_max, dot, *taken = values
                 sketch = Sketch(norm, mean, abs_max, dot, tuple(taken))
             if key is not None:
-                digest, kind = key
-                result.append(Fingerprint(digest.hex(), names[id(kind)], kind.shape, sketch))
+                digest, spec = key
+                result.append(Fingerprint(digest.hex(), names[id(spec)], spec.shape, sketch))
             else:
                 dtype, shape, unread, text = self._labels[slot]
                 if slot in hashes:
@@ -303,7 +303,7 @@ class Fingerprints:
         return result
 
     def _make_sketches(self) -> None:
-        """All host sketches at once, tensors of one kind together."""
+        """All host sketches at once, tensors of one spec together."""
         groups: dict[tuple[str, int, int, bool], list[int]] = {}
         for slot in self._whole:
             taken, samples, count, bfloat16 = self._gathered[slot]

@@ -13,24 +13,24 @@ from torch import nn
 
 from seedpin.trace.model import ModuleInfo, names_a_path
 from seedpin.trace.record.objects import own_attributes
-from seedpin.trace.record.search import FOREIGN, Found
+from seedpin.trace.record.search import FOREIGN, ModelParts
 
-__all__ = ["Inventory"]
+__all__ = ["ModelInventory"]
 
 
-class Inventory:
+class ModelInventory:
     """Classes and hyper-parameters of all that was found, as they were when this was made.
 
     The attributes are taken at once, which is quick; their texts are made when they are asked for.
     """
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, parts: ModelParts) -> None:
         self._taken: list[tuple[str, str, dict[str, Any]]] = []
         self._infos: tuple[ModuleInfo, ...] | None = None
-        for name, obj in (*found.modules.items(), *found.schedulers.items()):
+        for name, obj in (*parts.modules.items(), *parts.schedulers.items()):
             self._take(name, obj)
-        seen = {id(obj) for obj in (*found.modules.values(), *found.schedulers.values())}
-        for method in found.methods:
+        seen = {id(obj) for obj in (*parts.modules.values(), *parts.schedulers.values())}
+        for method in parts.methods:
             if id(method.owner) not in seen and method.name.endswith(f".{method.attribute}"):
                 seen.add(id(method.owner))
                 self._take(method.name.removesuffix(f".{method.attribute}"), method.owner)

@@ -20,10 +20,10 @@ FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
 def own_attributes(obj: object) -> dict[str, Any] | None:
     """The object's ``__dict__``, past its ``__getattribute__``; None for one with ``__slots__``."""
     try:
-        found = object.__getattribute__(obj, "__dict__")
+        attributes = object.__getattribute__(obj, "__dict__")
     except AttributeError:
         return None
-    return found if isinstance(found, dict) else None
+    return attributes if isinstance(attributes, dict) else None
 
 
 def items_of(obj: Any) -> Iterator[tuple[str, Any]] | None:

@@ -20,28 +20,29 @@ import torch
 
 from seedpin.errors import TraceError
 from seedpin.trace.draw_lines import draw_line
-from seedpin.trace.model import LEVELS, Kind, Level, Trace, Value
-from seedpin.trace.record.arguments import MOST, generators_in, named_arguments
+from seedpin.trace.model import LEVELS, Level, RecordKind, Trace, Value
+from seedpin.trace.record.arguments import kept_arguments
 from seedpin.trace.record.building import build
 from seedpin.trace.record.call_site import call_site
+from seedpin.trace.record.contained import Contained
+from seedpin.trace.record.copies import SchedulerCopies
 from seedpin.trace.record.draws import StateWatch, patch_draws
 from seedpin.trace.record.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES, Fingerprints
 from seedpin.trace.record.imports import originals_for_imports
-from seedpin.trace.record.inventory import Inventory
+from seedpin.trace.record.inventory import ModelInventory
 from seedpin.trace.record.kernels import patch_attention, run_facts
 from seedpin.trace.record.loops import Loops
 from seedpin.trace.record.observe import NONE, Slots, observe, opaque
 from seedpin.trace.record.patching import Patches
 from seedpin.trace.record.quiet import dispatch_modes, function_modes, quietly, tracing
-from seedpin.trace.record.search import SCHEDULER_METHODS, Found, find
+from seedpin.trace.record.search import ModelParts, find
 from seedpin.trace.record.watch import Live, Watch
-from seedpin.trace.record.watched import Entry, Raw, scheduler_entry, to_watch
+from seedpin.trace.record.watched import Raw, WatchEntry, to_watch
 from seedpin.trace.record.weights import Held, Weights
 
 __all__ = ["MAX_RECORDS", "Recorder", "mark", "record"]
 
 T = TypeVar("T")
-R = TypeVar("R")
 MAX_RECORDS = 200_000
 
 _recorders: ContextVar[tuple[Recorder, ...]] = ContextVar("seedpin_recorders", default=())
@@ -80,7 +81,7 @@ def record(
         _recorders.reset(token)
 
 
-class Recorder:
+class Recorder(Contained):
     """Receives what happens. Made by ``record``.
 
     Whatever goes wrong in here is a note in the trace and never the user's: each way in from a function of
@@ -96,6 +97,7 @@ class Recorder:
         max_records: int = MAX_RECORDS,
         device_path: bool = False,
     ) -> None:
+        super().__init__()
         if level not in LEVELS:
             raise TraceError(f"there is no trace level {level!r}.", hint=f"use one of {', '.join(LEVELS)}")
         self.level = level
@@ -109,20 +111,17 @@ class Recorder:
         self._loops = Loops()
         self._given: list[tuple[str, Slots, tuple[str, ...]]] = []
         self._thread = 0
-        self.busy = False
         self._dropped = 0
         self._elsewhere = 0
         self._states: StateWatch | None = None
         self._meta: dict[str, str] = {}
         self._trace: Trace | None = None
-        self._adopted: dict[str, int] = {}
         self._watch: Watch | None = None
-        self._found: Found | None = find(objects, stages)
-        self._notes = self._found.notes
-        self._failures: dict[str, None] = {}
-        self._compiled = frozenset(self._found.compiled)
-        self._schedulers = {type(item): name for name, item in reversed(self._found.schedulers.items())}
-        self._inventory = Inventory(self._found)
+        self._parts: ModelParts | None = find(objects, stages)
+        self._notes = self._parts.notes
+        self._compiled = frozenset(self._parts.compiled)
+        self._copies = SchedulerCopies(self._parts.schedulers)
+        self._inventory = ModelInventory(self._parts)
 
     # -- running -----------------------------------------------------------------------------------------
 
@@ -158,31 +157,17 @@ class Recorder:
         self._states = StateWatch()
 
     def _watch_all(self, watch: Watch) -> None:
-        found, self._found = self._found, None  # From here on, what the model drops is gone.
-        for owner, attribute, entry in to_watch(found, self.level) if found is not None else ():
+        parts, self._parts = self._parts, None  # From here on, what the model drops is gone.
+        for owner, attribute, entry in to_watch(parts, self.level) if parts is not None else ():
             seen = watch.add(owner, attribute, entry, copies=bool(entry.scheduler))
             if not seen and attribute != "forward":
                 self._notes.append(f"{entry.name} cannot be watched, so its calls are not seen")
 
-    def _adopt(self, scheduler: object, attribute: str) -> Entry | None:
-        """A scheduler that came up during the call: a copy, or another of the class. Pipelines make them."""
+    def _adopt(self, scheduler: object, attribute: str) -> WatchEntry | None:
+        """A scheduler that came up during the call."""
         if not self.watching() or self._watch is None:
             return None
-        return self.guarded("a copied scheduler", self._adopted_entry, self._watch, scheduler, attribute)
-
-    def _adopted_entry(self, watch: Watch, scheduler: object, attribute: str) -> Entry | None:
-        name = self._schedulers.get(type(scheduler))
-        if name is None:
-            return None
-        count = self._adopted[name] = self._adopted.get(name, 0) + 1
-        entries = {
-            key: scheduler_entry(scheduler, f"{name} (copy{'' if count == 1 else f' {count}'})", key)
-            for key in SCHEDULER_METHODS
-            if callable(getattr(type(scheduler), key, None))
-        }
-        for key, entry in entries.items():
-            watch.adopt(scheduler, key, entry)
-        return entries[attribute]
+        return self.guarded("a copied scheduler", self._copies.adopt, self._watch, scheduler, attribute)
 
     def watching(self) -> bool:
         """Whether a call made now, in this thread, is to be recorded."""
@@ -192,30 +177,9 @@ class Recorder:
             self._elsewhere += 1
         return False
 
-    def guarded(self, what: str, function: Callable[..., R], *args: Any) -> R | None:
-        """Do some of the recorder's own work; an error in it is a note, and gives None."""
-        before, self.busy = self.busy, True
-        try:
-            if function_modes() or dispatch_modes():
-                with quietly():
-                    return function(*args)
-            return function(*args)
-        except Exception as error:
-            self._failed(what, error)
-            return None
-        finally:
-            self.busy = before
-
-    def _failed(self, what: str, error: Exception) -> None:
-        # Its text alone: the error itself would keep the user's frames alive.
-        text = next(iter(str(error).splitlines()), "")[:160]
-        self._failures.setdefault(
-            f"could not read {what}: {type(error).__name__}{f': {text}' if text else ''}"
-        )
-
     # -- events ------------------------------------------------------------------------------------------
 
-    def begin(self, kind: Kind, name: str, call: int | None = None) -> Raw | None:
+    def begin(self, kind: RecordKind, name: str, call: int | None = None) -> Raw | None:
         """Open a record; None past the limit."""
         if len(self._records) >= self._max_records:
             self._dropped += 1
@@ -233,12 +197,14 @@ class Recorder:
         try:
             observe(self._fingerprints, name, value, into, samples)
         except Exception as error:
-            self._failed(f"`{name or 'the result'}`, a {type(value).__name__}", error)
+            self.failed(f"`{name or 'the result'}`, a {type(value).__name__}", error)
             into.append((name, opaque(value)))
 
     # From here to `leave` every microsecond counts: a large model calls thousands of modules per second.
 
-    def enter(self, entry: Entry, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Raw | None:
+    def enter(
+        self, entry: WatchEntry, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Raw | None:
         """A watched call begins; gives its record, None past the limit."""
         if (function_modes() or dispatch_modes()) and not self.busy:
             self.busy = True
@@ -272,7 +238,7 @@ class Recorder:
             if entry.scheduler:
                 self._scheduler_begins(entry, raw, owner)
         except Exception as error:
-            self._failed(f"the call of {entry.name}", error)
+            self.failed(f"the call of {entry.name}", error)
         finally:
             self.busy = False
         return raw
@@ -287,7 +253,7 @@ class Recorder:
             else:
                 self.see(name, value, into)
 
-    def _weights_of(self, entry: Entry, module: torch.nn.Module) -> Held:
+    def _weights_of(self, entry: WatchEntry, module: torch.nn.Module) -> Held:
         held = entry.held
         if self.level == "stages" or entry.name in self._compiled:
             if held is None or not held.unchanged_below():
@@ -296,7 +262,7 @@ class Recorder:
             held = entry.held = self._weights.own(module, entry.name)
         return held
 
-    def _scheduler_begins(self, entry: Entry, raw: Raw, scheduler: Any) -> None:
+    def _scheduler_begins(self, entry: WatchEntry, raw: Raw, scheduler: Any) -> None:
         if not entry.call - 1:
             raw.site = call_site(3, 1)[0]
         if entry.name.endswith(".step"):
@@ -306,7 +272,7 @@ class Recorder:
             if isinstance(at, int):
                 raw.inputs.append(("step_index", Value(str(at))))
 
-    def leave(self, entry: Entry, owner: Any, raw: Raw | None, result: object, raised: str = "") -> None:
+    def leave(self, entry: WatchEntry, owner: Any, raw: Raw | None, result: object, raised: str = "") -> None:
         """A watched call has ended, with a result or by an exception of that name."""
         if (function_modes() or dispatch_modes()) and not self.busy:
             self.busy = True
@@ -330,11 +296,11 @@ class Recorder:
             if entry.scheduler and not raised:
                 self._scheduler_ends(entry, raw, owner)
         except Exception as error:
-            self._failed(f"the result of {entry.name}", error)
+            self.failed(f"the result of {entry.name}", error)
         finally:
             self.busy = False
 
-    def _scheduler_ends(self, entry: Entry, raw: Raw | None, scheduler: Any) -> None:
+    def _scheduler_ends(self, entry: WatchEntry, raw: Raw | None, scheduler: Any) -> None:
         if entry.name.endswith(".set_timesteps"):
             timesteps = getattr(scheduler, "timesteps", None)
             self._loops.set(entry.scheduler, None if timesteps is None else len(timesteps))
@@ -415,19 +381,9 @@ class Recorder:
     def _note_given(
         self, name: str, method: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> None:
-        found, left = named_arguments(method, args, kwargs)
-        slots: Slots = []
-        for key, value in found:
-            generators = generators_in(key, value)
-            if generators:
-                slots += generators
-            else:
-                self.see(key, value, slots)
-            if len(slots) > MOST:
-                said = f"only {MOST} values of the call's arguments were kept, up to {key}"
-                self._failures.setdefault(said)
-                del slots[MOST:]
-                break
+        slots, left, note = kept_arguments(self.see, method, args, kwargs)
+        if note:
+            self.failures.setdefault(note)
         self._given.append((name, slots, left))
 
     def inside(self) -> str:
@@ -451,8 +407,8 @@ class Recorder:
         for raw in self._records:
             if raw.kind == "draw" and "unseen" not in raw.extra:
                 slots = [seen for _, seen in raw.outputs if isinstance(seen, int)]
-                kinds = [self._fingerprints.kind_of(slot) for slot in slots] or [("no tensor", ())]
-                lines += [draw_line(raw.extra.get("generator", ""), *kind) for kind in kinds]
+                specs = [self._fingerprints.spec_of(slot) for slot in slots] or [("no tensor", ())]
+                lines += [draw_line(raw.extra.get("generator", ""), *spec) for spec in specs]
         return lines
 
     def trace(self) -> Trace:
@@ -472,15 +428,13 @@ class Recorder:
         return self._trace
 
     def _all_notes(self) -> list[str]:
-        notes = list(dict.fromkeys([*self._notes, *self._failures]))
+        notes = list(dict.fromkeys([*self._notes, *self.failures]))
         for name in sorted(self._compiled):
             if self.level == "ops":
                 notes.append(f"{name} is compiled: at level ops it ran eagerly, with other kernels")
             else:
                 notes.append(f"{name} is compiled: seen from outside only, not its modules nor its draws")
-        for name, count in self._adopted.items():
-            also = f"{count} more like it" if count > 1 else "a copy of it"
-            notes.append(f"{name}: {also} came up during the call, and is recorded as {name} (copy)")
+        notes += self._copies.notes()
         if self._dropped:
             notes.append(
                 f"the limit of {self._max_records:,} records was reached: {self._dropped:,} are missing"

@@ -14,7 +14,7 @@ from torch import nn
 from seedpin.errors import TraceError
 from seedpin.trace.record.objects import FUNCTIONS, captured, items_of, own_attributes
 
-__all__ = ["FOREIGN", "SCHEDULER_METHODS", "Found", "Method", "find", "is_compiled"]
+__all__ = ["FOREIGN", "SCHEDULER_METHODS", "Method", "ModelParts", "find", "is_compiled"]
 
 _STAGE_METHODS = (
     *("encode", "decode", "generate", "get_image_features", "get_text_features"),
@@ -38,7 +38,7 @@ class Method:
 
 
 @dataclass(slots=True)
-class Found:
+class ModelParts:
     """What ``find`` saw; every object appears once, under the first name that led to it."""
 
     modules: dict[str, nn.Module] = field(default_factory=dict)
@@ -59,7 +59,7 @@ def _dynamo() -> bool:
     return "torch._dynamo.eval_frame" in sys.modules
 
 
-def find(objects: tuple[object, ...], stages: Mapping[str, object] | None = None) -> Found:
+def find(objects: tuple[object, ...], stages: Mapping[str, object] | None = None) -> ModelParts:
     """Look through attributes, dicts, lists and closures of ``objects`` (never through properties).
 
     ``stages`` declares further ones by name: a module or a bound method. Raises TraceError for others.
@@ -69,7 +69,7 @@ def find(objects: tuple[object, ...], stages: Mapping[str, object] | None = None
         if isinstance(declared, nn.Module):
             walker.walk(declared, name, stage=True)
         elif isinstance(declared, types.MethodType):
-            walker.found.methods.append(Method(name, declared.__self__, declared.__name__))
+            walker.parts.methods.append(Method(name, declared.__self__, declared.__name__))
         else:
             raise TraceError(
                 f"stage {name!r} is {type(declared).__name__}, which cannot be watched.",
@@ -81,18 +81,18 @@ def find(objects: tuple[object, ...], stages: Mapping[str, object] | None = None
             walker.walk(obj, prefix or type(obj).__name__, root=not prefix, stage=True)
         else:
             walker.walk(obj, prefix, root=True)
-    found = walker.found
+    parts = walker.parts
     if walker.visited >= _MAX_OBJECTS:
-        found.notes.append(f"only the first {_MAX_OBJECTS:,} objects below the model were looked at")
-    if not (found.modules or found.schedulers or found.methods):
+        parts.notes.append(f"only the first {_MAX_OBJECTS:,} objects below the model were looked at")
+    if not (parts.modules or parts.schedulers or parts.methods):
         names = ", ".join(type(obj).__name__ for obj in objects) or "nothing"
-        found.notes.append(f"no module or scheduler was found below {names}: only draws and marks are seen")
-    return found
+        parts.notes.append(f"no module or scheduler was found below {names}: only draws and marks are seen")
+    return parts
 
 
 class _Walker:
     def __init__(self) -> None:
-        self.found = Found()
+        self.parts = ModelParts()
         self.visited = 0
         self._seen: set[int] = set()
         self._dynamo = _dynamo()
@@ -118,7 +118,7 @@ class _Walker:
 
     def _lost(self, path: str, obj: object, error: Exception) -> None:
         where = path or type(obj).__name__
-        self.found.notes.append(f"{where} could not be looked into: {type(error).__name__}")
+        self.parts.notes.append(f"{where} could not be looked into: {type(error).__name__}")
 
     def _walk(self, obj: Any, path: str, depth: int, *, root: bool, stage: bool, own: bool) -> None:
         if id(obj) in self._seen or self.visited >= _MAX_OBJECTS or depth > _MAX_DEPTH + 20 * (not own):
@@ -133,7 +133,7 @@ class _Walker:
             pass
         elif _is_scheduler(obj):
             self._seen.add(id(obj))
-            self.found.schedulers[path or type(obj).__name__] = obj
+            self.parts.schedulers[path or type(obj).__name__] = obj
             return
         elif isinstance(obj, FUNCTIONS):
             self._seen.add(id(obj))
@@ -159,10 +159,10 @@ class _Walker:
         self.visited += 1
         attributes = module.__dict__
         if attributes.get("_compiled_call_impl") is not None or (self._dynamo and is_compiled(module)):
-            self.found.compiled.append(path)
-        self.found.modules[path] = module
+            self.parts.compiled.append(path)
+        self.parts.modules[path] = module
         if stage and not isinstance(module, (nn.ModuleList, nn.ModuleDict)):
-            self.found.stages[path] = module
+            self.parts.stages[path] = module
             self._methods(module, "" if root else path, _STAGE_METHODS + _PIPELINE_METHODS * root)
         below = "" if root else path
         for name, child in module._modules.items():
@@ -180,7 +180,7 @@ class _Walker:
     def _methods(self, obj: Any, path: str, names: tuple[str, ...]) -> None:
         for name in names:
             if callable(getattr(type(obj), name, None)):
-                self.found.methods.append(Method(_join(path, name), obj, name))
+                self.parts.methods.append(Method(_join(path, name), obj, name))
 
 
 def _join(path: str, name: str) -> str:

@@ -20,7 +20,7 @@ import torch
 
 from seedpin.trace.record.objects import own_attributes
 from seedpin.trace.record.patching import Patches, wrapped_like
-from seedpin.trace.record.watched import Entry
+from seedpin.trace.record.watched import WatchEntry
 
 if TYPE_CHECKING:
     from seedpin.trace.record.recorder import Recorder
@@ -43,13 +43,15 @@ _Key = tuple[type, str]
 class Watch:
     """The methods that one recorder watches."""
 
-    def __init__(self, patches: Patches, live: Live, adopt: Callable[[object, str], Entry | None]) -> None:
+    def __init__(
+        self, patches: Patches, live: Live, adopt: Callable[[object, str], WatchEntry | None]
+    ) -> None:
         self._patches = patches
         self._live = live
         self._adopt = adopt
-        self._tables: dict[_Key, dict[int, Entry] | None] = {}
+        self._tables: dict[_Key, dict[int, WatchEntry] | None] = {}
 
-    def add(self, owner: Any, attribute: str, entry: Entry, *, copies: bool = False) -> bool:
+    def add(self, owner: Any, attribute: str, entry: WatchEntry, *, copies: bool = False) -> bool:
         """Report calls of ``owner.attribute`` as ``entry``; False where they cannot be seen.
 
         copies: objects of the class that come up later are reported as well.
@@ -66,11 +68,11 @@ class Watch:
                 table[id(owner)] = entry
         return tables[0] is not None
 
-    def _table(self, cls: type, attribute: str, *, copies: bool) -> dict[int, Entry] | None:
+    def _table(self, cls: type, attribute: str, *, copies: bool) -> dict[int, WatchEntry] | None:
         """The watched objects of a class, whose method is replaced; None where it cannot be."""
         key = cls, attribute
         if key not in self._tables:
-            table: dict[int, Entry] = {}
+            table: dict[int, WatchEntry] = {}
             adopt = self._adopt if copies else None
             replaced = _is_method(cls, attribute) and self._patches.set(
                 cls, attribute, _method(cls, attribute, self._live, table, adopt)
@@ -78,7 +80,7 @@ class Watch:
             self._tables[key] = table if replaced else None
         return self._tables[key]
 
-    def adopt(self, owner: object, attribute: str, entry: Entry) -> None:
+    def adopt(self, owner: object, attribute: str, entry: WatchEntry) -> None:
         """Report calls of another object of a class that is watched already."""
         table = self._tables.get((type(owner), attribute))
         if table is not None:
@@ -91,7 +93,7 @@ class Watch:
             if table is not None:
                 table.clear()
 
-    def _on_object(self, owner: Any, attribute: str, entry: Entry, original: Any) -> bool:
+    def _on_object(self, owner: Any, attribute: str, entry: WatchEntry, original: Any) -> bool:
         """A function that the user put on the object itself: the class is not asked for it."""
         if not callable(original):
             return False
@@ -107,8 +109,8 @@ def _method(
     cls: type,
     attribute: str,
     live: Live,
-    table: dict[int, Entry],
-    adopt: Callable[[object, str], Entry | None] | None,
+    table: dict[int, WatchEntry],
+    adopt: Callable[[object, str], WatchEntry | None] | None,
 ) -> Callable[..., Any]:
     inherited = attribute not in cls.__dict__
     is_compiling = torch.compiler.is_compiling
@@ -155,7 +157,7 @@ class _Stand:
 
     __slots__ = ("__weakref__", "__wrapped__", "_entry", "_live")
 
-    def __init__(self, original: Any, entry: Entry, live: Live) -> None:
+    def __init__(self, original: Any, entry: WatchEntry, live: Live) -> None:
         self.__wrapped__ = original
         self._entry = entry
         self._live = live

@@ -9,16 +9,16 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from seedpin.trace.model import Argument, Fingerprint, Kind, Level, Record
+from seedpin.trace.model import Argument, Fingerprint, Level, Record, RecordKind
 from seedpin.trace.record.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES
 from seedpin.trace.record.observe import Slots
-from seedpin.trace.record.search import SCHEDULER_METHODS, Found
+from seedpin.trace.record.search import SCHEDULER_METHODS, ModelParts
 from seedpin.trace.record.weights import Held
 
-__all__ = ["Entry", "Raw", "filled", "parameters_of", "scheduler_entry", "to_watch"]
+__all__ = ["Raw", "WatchEntry", "filled", "parameters_of", "scheduler_entry", "to_watch"]
 
 
-class Entry:
+class WatchEntry:
     """A watched callable. Does not keep its object alive."""
 
     __slots__ = (
@@ -28,7 +28,7 @@ class Entry:
 
     def __init__(
         self,
-        kind: Kind,
+        kind: RecordKind,
         name: str,
         owner: object,
         parameters: tuple[str, ...],
@@ -62,23 +62,27 @@ def _reference(owner: object) -> Callable[[], object]:
         return lambda: owner
 
 
-def to_watch(found: Found, level: Level) -> Iterator[tuple[Any, str, Entry]]:
+def to_watch(parts: ModelParts, level: Level) -> Iterator[tuple[Any, str, WatchEntry]]:
     """Owner, attribute and entry of all that is to be watched at a level."""
-    inside = tuple(f"{name}." for name in found.compiled)
-    for name, module in (found.stages if level == "stages" else found.modules).items():
-        if name not in found.compiled and name.startswith(inside):
+    inside = tuple(f"{name}." for name in parts.compiled)
+    for name, module in (parts.stages if level == "stages" else parts.modules).items():
+        if name not in parts.compiled and name.startswith(inside):
             continue  # Inside of a compiled graph: a watched child would break or change the graph.
-        stage = name in found.stages
-        kind: Kind = "stage" if stage else "module"
+        stage = name in parts.stages
+        kind: RecordKind = "stage" if stage else "module"
         names = _names(type(module), "forward", of=module)
-        entry = Entry(kind, name, module, names, weighed=True, stage=stage)
+        entry = WatchEntry(kind, name, module, names, weighed=True, stage=stage)
         yield module, "__call__", entry
-        if stage and name not in found.compiled:
+        if stage and name not in parts.compiled:
             yield module, "forward", entry  # Some call it directly.
-    for method in found.methods:
+    for method in parts.methods:
         names = _names(method.owner, method.attribute)
-        yield method.owner, method.attribute, Entry("stage", method.name, method.owner, names, stage=True)
-    for name, scheduler in found.schedulers.items():
+        yield (
+            method.owner,
+            method.attribute,
+            WatchEntry("stage", method.name, method.owner, names, stage=True),
+        )
+    for name, scheduler in parts.schedulers.items():
         for attribute in SCHEDULER_METHODS:
             if callable(getattr(type(scheduler), attribute, None)):
                 yield scheduler, attribute, scheduler_entry(scheduler, name, attribute)
@@ -93,10 +97,10 @@ def _names(owner: object, attribute: str, *, of: object = None) -> tuple[str, ..
         return ()
 
 
-def scheduler_entry(scheduler: Any, name: str, attribute: str) -> Entry:
+def scheduler_entry(scheduler: Any, name: str, attribute: str) -> WatchEntry:
     """The entry of a scheduler's method."""
     names = _names(scheduler, attribute)
-    return Entry("scheduler", f"{name}.{attribute}", scheduler, names, scheduler=name)
+    return WatchEntry("scheduler", f"{name}.{attribute}", scheduler, names, scheduler=name)
 
 
 class Raw:
@@ -108,7 +112,14 @@ class Raw:
     )
 
     def __init__(
-        self, kind: Kind, name: str, call: int, depth: int, stage: str, step: int | None, loop: int | None
+        self,
+        kind: RecordKind,
+        name: str,
+        call: int,
+        depth: int,
+        stage: str,
+        step: int | None,
+        loop: int | None,
     ) -> None:
         self.kind = kind
         self.name = name

@@ -143,8 +143,8 @@ class Weights:
         ):
             return known
         state = weakref.ref(tensor), version, pointer
-        found = self._known[id(tensor)] = state, self._table.weight(tensor)
-        return found
+        fresh = self._known[id(tensor)] = state, self._table.weight(tensor)
+        return fresh
 
     def _name(self, name: str, state: _State, slot: int, is_buffer: bool) -> None:
         if name in self.named:
