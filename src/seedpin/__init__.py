@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from seedpin.version import __version__
 
 if TYPE_CHECKING:
+    from seedpin.checking.gate import ClipGate as ClipGate
+    from seedpin.checking.gate import TensorGate as TensorGate
+    from seedpin.checking.script import check as check
     from seedpin.clip.adapt import as_clip as as_clip
     from seedpin.clip.clip import Clip as Clip
     from seedpin.environment.device import DeviceClass as DeviceClass
@@ -26,19 +29,26 @@ if TYPE_CHECKING:
     from seedpin.pinning.pin import pin as pin
     from seedpin.pinning.pin import unpinned as unpinned
     from seedpin.pinning.pin import worker_init_fn as worker_init_fn
+    from seedpin.pinning.sources import RandomSource as RandomSource
     from seedpin.pinning.sources import register_source as register_source
+    from seedpin.run.result import CheckResult as CheckResult
     from seedpin.trace.record.recorder import mark as mark
 
 _HOME = {
+    "CheckResult": "seedpin.run.result",
     "Clip": "seedpin.clip.clip",
+    "ClipGate": "seedpin.checking.gate",
     "DeviceClass": "seedpin.environment.device",
     "Environment": "seedpin.environment.fingerprint",
     "GoldenMismatch": "seedpin.errors",
     "Pin": "seedpin.pinning.pin",
+    "RandomSource": "seedpin.pinning.sources",
     "SeededModel": "seedpin.pinning.model",
     "SeedpinError": "seedpin.errors",
     "SeedpinWarning": "seedpin.errors",
+    "TensorGate": "seedpin.checking.gate",
     "as_clip": "seedpin.clip.adapt",
+    "check": "seedpin.checking.script",
     "current_pin": "seedpin.pinning.pin",
     "device_class": "seedpin.environment.device",
     "mark": "seedpin.trace.record.recorder",
@@ -50,16 +60,21 @@ _HOME = {
 }
 
 __all__ = [
+    "CheckResult",
     "Clip",
+    "ClipGate",
     "DeviceClass",
     "Environment",
     "GoldenMismatch",
     "Pin",
+    "RandomSource",
     "SeededModel",
     "SeedpinError",
     "SeedpinWarning",
+    "TensorGate",
     "__version__",
     "as_clip",
+    "check",
     "current_pin",
     "device_class",
     "mark",

@@ -17,16 +17,21 @@ ROOT = Path(__file__).parents[2]
 def test_the_public_names_are_these() -> None:
     """A public name comes or goes only on purpose."""
     assert seedpin.__all__ == [
+        "CheckResult",
         "Clip",
+        "ClipGate",
         "DeviceClass",
         "Environment",
         "GoldenMismatch",
         "Pin",
+        "RandomSource",
         "SeededModel",
         "SeedpinError",
         "SeedpinWarning",
+        "TensorGate",
         "__version__",
         "as_clip",
+        "check",
         "current_pin",
         "device_class",
         "mark",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from seedpin.environment.canary import with_canary, with_known_canary
+from seedpin.environment.canary import with_canary
 from seedpin.environment.device import DeviceClass, device_class, named_class
 from seedpin.environment.fingerprint import Environment, capture_environment, environment_of_kind
 from seedpin.errors import DeviceUnavailableError, UnpinnedClipWarning, UsageError
@@ -113,14 +114,10 @@ def with_measurements(here: Conditions) -> Conditions:
 
     Apart from the rest, because a check whose bits are equal needs no reason why they should not be.
     """
-    known = with_known_canary(here.environment, here.device)
-    if known is not None:
-        return replace(here, environment=known)
-    pinned: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
-    if here.seed is not None and here.level is not None:
-        pinned = _under_the_pin_again(here.seed, here.level)
-    with pinned:
+    if here.seed is None or here.level is None:
         return replace(here, environment=with_canary(here.environment, here.device))
+    again = functools.partial(_under_the_pin_again, here.seed, here.level)
+    return replace(here, environment=with_canary(here.environment, here.device, within=again))
 
 
 def _under_the_pin_again(seed: int, level: str) -> contextlib.AbstractContextManager[object]:

@@ -31,7 +31,7 @@ def _leaves_a_result(check: Check) -> Check:
     @functools.wraps(check)
     def recorded(self: Gate, /, *args: Any, **kwargs: Any) -> CheckResult:
         __tracebackhide__ = True
-        self._begin(args, kwargs, _location())
+        self._begin(args, kwargs, location_of(1))
         try:
             result = check(self, *args, **kwargs)
         except Exception as error:
@@ -175,9 +175,9 @@ class TensorGate(Gate):
         return self._check(obtain(self._kind, tensors), name, tolerance, allow)
 
 
-def _location() -> str:
-    """``file:line`` of the test's call."""
-    frame = sys._getframe(2)
+def location_of(above: int) -> str:
+    """``file:line`` of the call of the function that asks (0), or of one further up."""
+    frame = sys._getframe(above + 1)
     path = Path(frame.f_code.co_filename)
     with contextlib.suppress(ValueError):
         path = path.relative_to(Path.cwd())

@@ -348,7 +348,7 @@ def say(artifact: Artifact, comparison: Comparison, result: CheckResult) -> Chec
     context, decision, broken = artifact.context, comparison.decision, comparison.stored.broken
     hint = comparison.next_step or (broken.hint if broken is not None else "")
     moved = None
-    if decision.verdict is Verdict.MISSING and context.revision is None:
+    if decision.verdict is Verdict.MISSING and context.revision is None and "::" in context.test:
         moved = renamed(artifact)
     if moved is not None:
         sentence, command = moved
@@ -360,7 +360,7 @@ def say(artifact: Artifact, comparison: Comparison, result: CheckResult) -> Chec
         result,
         golden_dir=context.settings.golden_dir,
         run_folder=context.settings.shown(context.run.path),
-        hint=hint,
+        hint=context.offered(result, hint),
         earlier=comparison.earlier,
         reference="" if context.revision is None else context.revision.short,
     )

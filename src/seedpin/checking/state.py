@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from seedpin.errors import UpdateRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +31,16 @@ class Update:
     reason: str
     collect: bool = False
     thorough: bool = False
+
+
+def refuse_in_ci(what: str, *, hint: str) -> None:
+    """Raises UpdateRefusedError where the environment variable CI is set; ``what`` would update."""
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        raise UpdateRefusedError(
+            f"{what} is refused because the environment variable CI is set: "
+            "a gate that rewrites its own goldens gates nothing",
+            hint=hint,
+        )
 
 
 @dataclass(frozen=True, slots=True)

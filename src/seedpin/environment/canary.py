@@ -11,8 +11,8 @@ What cannot run (no kernel for a dtype, refused by a strict pin) is a value, nev
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,34 +26,31 @@ if TYPE_CHECKING:
     from seedpin.environment.battery import Family
 
 
-def with_canary(environment: Environment, device: DeviceClass) -> Environment:
-    """``environment`` and, as keys that move bits, what operations compute on ``device`` right now.
+def with_canary(
+    environment: Environment,
+    device: DeviceClass,
+    *,
+    within: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Environment:
+    """``environment`` and, as keys that move bits, what operations compute on ``device``.
 
     Runs once per process for a device and the settings that ``environment`` holds, and each time where
-    the user has put kernels in the place of torch's own. Without a device of the class ``device`` in use in
-    this process nothing can be measured, and ``environment`` comes back as it is.
+    the user has put kernels in the place of torch's own. ``within`` brings about these settings; it is not
+    entered where the answer is known. Without a device of the class ``device`` in use in this process nothing
+    can be measured, and ``environment`` comes back as it is.
     """
     where = _torch_device(device)
     if where is None:
         return environment
     known = _unmeasured(environment)
     key = _key(where, device.name, known)
-    if key is None:
-        return _with(known, measure(where))
-    if key not in _PROCESS.found:
-        _PROCESS.found[key] = measure(where)
-    return _with(known, _PROCESS.found[key])
-
-
-def with_known_canary(environment: Environment, device: DeviceClass) -> Environment | None:
-    """As ``with_canary``, from what was measured before; None where it was not, so that nothing is run."""
-    where = _torch_device(device)
-    if where is None:
-        return environment
-    known = _unmeasured(environment)
-    key = _key(where, device.name, known)
     found = None if key is None else _PROCESS.found.get(key)
-    return None if found is None else _with(known, found)
+    if found is None:
+        with within():
+            found = measure(where)
+        if key is not None:
+            _PROCESS.found[key] = found
+    return _with(known, found)
 
 
 @dataclass(slots=True)

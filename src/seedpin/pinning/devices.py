@@ -7,8 +7,9 @@ MPS counts no allocations, so that what runs there is known from tensors and mod
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -42,14 +43,24 @@ def used_since(before: Mapping[str, int]) -> set[str]:
     return {name for name, count in allocations().items() if count != before.get(name, 0)}
 
 
+class _LiesOn(Protocol):
+    @property
+    def devices_used(self) -> set[torch.device]: ...
+
+
 class DeviceWatch:
     """The devices that one block used; ``used`` may be asked for during the block and after it."""
 
-    __slots__ = ("_before", "_found")
+    __slots__ = ("_before", "_found", "_model")
 
     def __init__(self) -> None:
         self._before: dict[str, int] | None = None
         self._found: set[str] = set()
+        self._model: weakref.ref[_LiesOn] | None = None
+
+    def note_model(self, model: _LiesOn) -> None:
+        """The devices of ``model``, which the block calls, count too, for as long as it is there."""
+        self._model = weakref.ref(model)
 
     def begin(self) -> None:
         self._before = allocations()
@@ -59,4 +70,8 @@ class DeviceWatch:
         self._before = None
 
     def used(self) -> set[str]:
-        return self._found | (set() if self._before is None else used_since(self._before))
+        found = self._found | (set() if self._before is None else used_since(self._before))
+        model = None if self._model is None else self._model()
+        if model is None or not has_other_devices():
+            return found
+        return found | {str(device) for device in model.devices_used if device.type not in ("cpu", "meta")}

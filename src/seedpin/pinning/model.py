@@ -227,6 +227,7 @@ class SeededModel:
         with ExitStack() as stack:
             stack.enter_context(generators_kept(_unique([*self._seedpin_generators, *passed])))
             pinned = stack.enter_context(pin(info.seed, level=info.level, profile=self._seedpin_profile))
+            pinned._devices.note_model(self)
             if passed:
                 warn_about_twins(args, kwargs, pinned._twins)
             call = PinnedCall(info, name, method, args, kwargs)

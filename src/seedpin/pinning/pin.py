@@ -58,7 +58,10 @@ class Pin:
 
     @property
     def devices_used(self) -> frozenset[str]:
-        """The CUDA and XPU devices on which the block allocated memory so far, as ``cuda:0``."""
+        """The CUDA and XPU devices on which the block allocated memory so far, as ``cuda:0``.
+
+        Around a call of a seeded model also those on which the model lies.
+        """
         return frozenset(self._devices.used())
 
     def derive(self, name: str) -> int:

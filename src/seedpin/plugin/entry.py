@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from seedpin.checking.state import Update
+from seedpin.checking.state import Update, refuse_in_ci
 from seedpin.config import OPTIONS, Config, load_config, suggest
 from seedpin.errors import ConfigError, SeedpinError, UpdateRefusedError
 from seedpin.kinds.registry import further_kinds
@@ -193,12 +193,8 @@ def _update(config: pytest.Config) -> Update:
                 "--golden-reason is given without --update-golden", hint="add --update-golden"
             )
         return Update(None, "")
-    if os.environ.get("CI", "").lower() not in ("", "0", "false") and not config.getoption("golden_allow_ci"):
-        raise UpdateRefusedError(
-            "--update-golden is refused because the environment variable CI is set: "
-            "a gate that rewrites its own goldens gates nothing",
-            hint="update on your machine, or add --golden-allow-ci",
-        )
+    if not config.getoption("golden_allow_ci"):
+        refuse_in_ci("--update-golden", hint="update on your machine, or add --golden-allow-ci")
     return Update(mode, reason)
 
 

@@ -176,6 +176,8 @@ def _judge(
         return "kept", "it is newer than the run"
     if str(entry.manifest.updated.get("moved", "")) >= told.began:  # a move may follow within the second
         return "kept", "it was moved since the run"
+    if "::" not in test:
+        return "kept", "a script asks for it (seedpin.check), of which no run of pytest tells"
     if not (project / file).exists():
         if file in hidden:
             return "kept", f"{file} is hidden by a sparse checkout"
