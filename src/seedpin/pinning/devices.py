@@ -62,6 +62,10 @@ class DeviceWatch:
         """The devices of ``model``, which the block calls, count too, for as long as it is there."""
         self._model = weakref.ref(model)
 
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        # A model may keep the pin of its call, and is copied and pickled with it: a weak reference cannot be.
+        return None, {"_before": self._before, "_found": self._found, "_model": None}
+
     def begin(self) -> None:
         self._before = allocations()
 
