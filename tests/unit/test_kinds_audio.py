@@ -165,7 +165,7 @@ def test_a_low_pass_that_little_energy_hides_moves_spectrum_and_tilt(cut: int) -
     rounded = golden + np.random.default_rng(1).normal(0, 1e-6, len(golden)).astype(np.float32)
     filtered, harmless = (compare_audio(adapt(golden), adapt(one)) for one in (dull, rounded))
     assert filtered.worst("snr")[1] > 40
-    assert filtered.worst("log_mel")[1] > 2
+    assert filtered.worst("log_mel")[1] > 1
     assert filtered.worst("tilt")[1] > 1
     assert harmless.worst("log_mel")[1] < 0.02
     assert harmless.worst("tilt")[1] < 0.01

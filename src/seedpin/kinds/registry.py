@@ -120,7 +120,7 @@ def _loaded(point: EntryPoint) -> AnyKind:
     if wrong:
         raise KindError(
             f"the kind of golden {point.name!r} of {_brought_by(point)} is wrong: {wrong}",
-            hint="docs/extending.md tells how a kind is made",
+            hint="docs/kinds.md tells how a kind is made",
         )
     return kind
 

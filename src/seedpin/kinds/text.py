@@ -162,7 +162,7 @@ class TextKind(Kind[Texts]):
             label = "obtained" if golden is None else "golden"
             return [Panel(label, "text", rows=tuple((" ", line) for line in (new or old)[:_MOST_LINES]))]
         rows = [
-            (line[0], line[1:])
+            (line[0], line[1:].strip("@ ") if line[0] == "@" else line[1:])
             for line in list(difflib.unified_diff(old, new, lineterm="", n=3))[2 : 2 + _MOST_LINES]
         ]
         return [Panel("difference", "text", rows=tuple(rows))]

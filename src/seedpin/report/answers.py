@@ -58,7 +58,7 @@ def _changed(result: CheckResult) -> str:
 
 def view_answers(result: CheckResult, worst: int | None) -> tuple[Answer, ...]:
     """The answers in the order of the questions; ``worst`` is the worst frame, None for none."""
-    return (_what(result), _amount(result), *_where(result, worst), _environment(result))
+    return (_what(result), *_amount(result), *_where(result, worst), _environment(result))
 
 
 def _what(result: CheckResult) -> Answer:
@@ -82,16 +82,17 @@ def _what(result: CheckResult) -> Answer:
     return Answer(question, result.reasons[0] if result.reasons else verdict_words(result.verdict))
 
 
-def _amount(result: CheckResult) -> Answer:
+def _amount(result: CheckResult) -> tuple[Answer, ...]:
     question = "How much"
     if result.verdict == "identical":
-        return Answer(question, "0", "equal bits", "good")
+        return (Answer(question, "0", "equal bits", "good"),)
     label, value, note = how_much(result)
     if not value:
-        return Answer(question, "not measured")
+        # What was compared and has no distance, as a text, differs or does not.
+        return () if result.metrics else (Answer(question, "not measured"),)
     broken = any(not margin["ok"] for margin in result.margins)
     tone = "bad" if broken else "good" if result.passed else ""
-    return Answer(question, value, f"{label}; {note}", tone)
+    return (Answer(question, value, f"{label}; {note}", tone),)
 
 
 def how_much(result: CheckResult) -> tuple[str, str, str]:

@@ -198,7 +198,8 @@ def _brief(result: CheckResult) -> str:
     label, value, _ = how_much(result)
     if value:
         return f"{label} {value}"
-    return result.reasons[0] if result.reasons and not result.passed else ""
+    said = (result.metrics or {}).get("summary") or next(iter(result.reasons), "")
+    return str(said) if not result.passed else ""
 
 
 def view_check(row: CheckRow, result: CheckResult, *, run: str, run_path: str) -> CheckView:

@@ -75,9 +75,13 @@ def _value(kind: AnyKind, golden: Golden | None, notes: list[str]) -> Any:
 
 
 def _panels(kind: AnyKind, golden: Any, obtained: Any, result: CheckResult) -> list[Panel]:
-    pictures = kind.pictures(golden, obtained, result.metrics)[1] if obtained is not None else ()
-    shown = [Panel(one.label, "picture", "webp", encode_webp(one.pixels)) for one in pictures]
-    return [*kind.panels(golden, obtained, result.metrics), *shown]
+    shown = list(kind.panels(golden, obtained, result.metrics))
+    if obtained is not None:
+        part, pictures = kind.pictures(golden, obtained, result.metrics)
+        for one in pictures:
+            label = f"{one.label}, {part}" if part else one.label
+            shown.append(Panel(label, "picture", "webp", encode_webp(one.pixels)))
+    return shown
 
 
 def _write(report: Path, folder: Path, index: int, panel: Panel) -> ShownPanel:

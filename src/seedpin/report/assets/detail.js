@@ -75,7 +75,7 @@ seedpin.detail = (function () {
   function panels(check) {
     if (!check.panels) return null;
     const words = { "+": "here", "-": "golden", "@": "place" };
-    const shown = check.panels.panels.map((one) => {
+    const shown = (form) => check.panels.panels.filter((one) => one.form === form).map((one) => {
       const caption = h("figcaption", null, one.label);
       if (one.form === "audio") return h("figure.panel", null, caption, h("audio", { controls: true, preload: "none", src: one.source, "aria-label": one.label }));
       if (one.form === "picture") return h("figure.panel", null, caption, h("img", { src: one.source, alt: one.label, loading: "lazy" }));
@@ -83,7 +83,8 @@ seedpin.detail = (function () {
       return h("figure.panel.wide", null, caption, h("pre.text", { tabindex: "0" }, lines));
     });
     const notes = check.panels.notes.map((note) => h("p.note", null, note));
-    return h("section.panels", { "aria-label": "Shown" }, shown, notes);
+    const rows = ["audio", "picture", "text"].map(shown).filter((row) => row.length);
+    return h("section.shown", { "aria-label": "Golden and obtained" }, rows.map((row) => h("div.panels", null, row)), notes);
   }
 
   function divergence(check) {
