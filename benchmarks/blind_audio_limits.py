@@ -1,6 +1,6 @@
 """How near a sound comes that has nothing to do with the golden, and what filters of little energy do.
 
-Synthetic sounds of three seconds at 16 kHz stand for goldens: chord, plucked strings, bells, drums, a voice of
+Synthetic sounds of three seconds at 16 kHz are the goldens: chord, plucked strings, bells, drums, a voice of
 formants, wind. First held against each: all others, silence, white noise, itself half as loud and reversed;
 printed is the best value of each metric that such content reaches. Then rounding, and filters that cut the
 highest tones: printed is the range of each metric over all sounds.
