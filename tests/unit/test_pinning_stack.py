@@ -18,7 +18,7 @@ import torch
 from seedpin.errors import ConcurrentPinError, DeferredBodyError, PinError, PinOrderWarning
 from seedpin.pinning import devices, stack
 from seedpin.pinning.model import seeded_model
-from seedpin.pinning.pin import Block, current_pin, pin, unpinned
+from seedpin.pinning.pin import PinOrHole, current_pin, pin, unpinned
 from support.process import State, draw, everything, spoil
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def _leaves_no_pin() -> Iterator[None]:
     yield
     assert current_pin() is None
-    assert stack._PROCESS.frames == []
+    assert stack._STACK.frames == []
 
 
 def settled() -> State:
@@ -63,14 +63,14 @@ def test_rule_10_restored_in_whatever_order_pins_and_holes_end(seed: int) -> Non
     """After the last of several pins and holes ended, in any order, all is as before the first."""
     before = settled()
     chance = random.Random(seed)
-    active: list[Block[Any]] = []
+    active: list[PinOrHole[Any]] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PinOrderWarning)
         for left in range(14, 0, -1):
             if len(active) < left and chance.random() < 0.6:
                 level = chance.choice(["strict", "warn", "seeds"])
                 # Few seeds, so that equal pins meet.
-                new: Block[Any] = (
+                new: PinOrHole[Any] = (
                     unpinned() if chance.random() < 0.3 else pin(chance.randrange(2), level=level)
                 )
                 new.__enter__()
@@ -87,7 +87,7 @@ def test_rule_10_restored_in_whatever_order_pins_and_holes_end(seed: int) -> Non
     assert everything() == before
 
 
-def _suspended(block: Block[Any]) -> Generator[None, None, None]:
+def _suspended(block: PinOrHole[Any]) -> Generator[None, None, None]:
     with block:
         if current_pin() is not None:
             spoil()
@@ -538,7 +538,7 @@ def test_rule_10_restored_after_a_signal_at_any_place_of_enter_and_leave(block: 
     """Wherever KeyboardInterrupt comes in the middle of a pin's or a hole's begin or end, all is restored."""
     before = settled()
     with pin(5) if block is _holed else contextlib.nullcontext():
-        found, frames = everything(), len(stack._PROCESS.frames)
+        found, frames = everything(), len(stack._STACK.frames)
         filters, show = list(warnings.filters), warnings.showwarning
         at = 0
         with warnings.catch_warnings():
@@ -553,7 +553,7 @@ def test_rule_10_restored_after_a_signal_at_any_place_of_enter_and_leave(block: 
                     pass
                 finally:
                     sys.setprofile(None)
-                assert len(stack._PROCESS.frames) == frames, at
+                assert len(stack._STACK.frames) == frames, at
                 assert everything() == found, at
                 assert gc.isenabled()
                 if interruption.left > 0:

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from seedpin.checking.values import UnreadableError, digest_of
+from seedpin.pinning.generators import is_generator, state_of
 from seedpin.pinning.model import PinnedCall, SeededModel, call_again
-from seedpin.pinning.reach import is_generator, state_of
 from seedpin.trace.diff.divergence import Divergence
 from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.model import Level, Trace

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seedpin.pinning.reach import is_generator, state_of
+from seedpin.pinning.generators import is_generator, state_of
 from seedpin.trace.record.objects import own_attributes
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.layout)

@@ -101,9 +101,9 @@ class _Audit:
     def note(self, kind: str, what: str) -> None:
         self.add(_culprit(sys._getframe(2), kind, what))
 
-    def add(self, found: EntropyFinding | None) -> None:
-        if found is not None and found not in self.findings and not self.policy.allows(found):
-            self.findings.append(found)
+    def add(self, finding: EntropyFinding | None) -> None:
+        if finding is not None and finding not in self.findings and not self.policy.allows(finding):
+            self.findings.append(finding)
 
     def watch(self, owner: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> None:
         """Put ``make(original)`` in the place of ``owner.name`` until the audit ends."""
@@ -153,9 +153,9 @@ class _Audit:
                     made = real(*args, **kwargs)
                 finally:
                     audit_.below = below
-                found = _culprit(sys._getframe(1), "numpy", "an unseeded np.random.RandomState()")
-                if found is not None and not args:
-                    audit_.tentative.append((made, found))
+                finding = _culprit(sys._getframe(1), "numpy", "an unseeded np.random.RandomState()")
+                if finding is not None and not args:
+                    audit_.tentative.append((made, finding))
                 return made
 
             def __instancecheck__(cls, value: object) -> bool:
@@ -165,9 +165,9 @@ class _Audit:
 
     def settle(self) -> None:
         """Decide the findings that had to wait: a seed sequence is left only where no seed came."""
-        for made, found in self.tentative:
+        for made, finding in self.tentative:
             if getattr(made, "_seed_seq", None) is not None:
-                self.add(found)
+                self.add(finding)
 
     def unseeded(self, what: str, position: int) -> Callable[[Any], Callable[..., Any]]:
         """Note calls of a seeding function that give no seed."""
@@ -306,7 +306,7 @@ def _report(running: _Audit) -> None:
     more = f"; and {len(running.findings) - 5} more" if len(running.findings) > 5 else ""
     first = running.findings[0]
     # The pin holds torch's global generators: of these it is only that the caller's was left out.
-    held = {found.kind == "global-draw" for found in running.findings}
+    held = {finding.kind == "global-draw" for finding in running.findings}
     used = "a generator was passed to a pinned call, which drew from the global one"
     if held != {True}:
         used = "randomness that no pin can hold was used during a pinned call"
@@ -320,7 +320,7 @@ def _report(running: _Audit) -> None:
         raise PinError(what, hint=hint)
     # At the model's own line, so that a warning filter and an editor find it; else where the call was made.
     said = f"{what}. Next: {hint}"
-    named = next((found for found in running.findings if found.line), None)
+    named = next((finding for finding in running.findings if finding.line), None)
     if named is not None:
         warn_at(said, EntropyWarning, named.module, named.file, named.line)
     else:

@@ -19,15 +19,15 @@ _OTHER_BACKENDS = frozenset({"torch_xla", "torch_directml", "torch_npu", "habana
 
 def allocations() -> dict[str, int]:
     """How many blocks each CUDA and XPU device has handed out so far; nothing of what was not started."""
-    found = {}
+    counts = {}
     for kind in ("cuda", "xpu"):
         backend: Any = getattr(torch, kind, None)
         if backend is None or not backend.is_initialized():
             continue
         for index in range(backend.device_count()):
             counted = backend.memory_stats(index).get("allocation.all.allocated", 0)
-            found[f"{kind}:{index}"] = int(counted)
-    return found
+            counts[f"{kind}:{index}"] = int(counted)
+    return counts
 
 
 def has_other_devices() -> bool:
@@ -51,11 +51,11 @@ class _LiesOn(Protocol):
 class DeviceWatch:
     """The devices that one block used; ``used`` may be asked for during the block and after it."""
 
-    __slots__ = ("_before", "_found", "_model")
+    __slots__ = ("_before", "_model", "_used")
 
     def __init__(self) -> None:
         self._before: dict[str, int] | None = None
-        self._found: set[str] = set()
+        self._used: set[str] = set()
         self._model: weakref.ref[_LiesOn] | None = None
 
     def note_model(self, model: _LiesOn) -> None:
@@ -64,18 +64,18 @@ class DeviceWatch:
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         # A model may keep the pin of its call, and is copied and pickled with it: a weak reference cannot be.
-        return None, {"_before": self._before, "_found": self._found, "_model": None}
+        return None, {"_before": self._before, "_used": self._used, "_model": None}
 
     def begin(self) -> None:
         self._before = allocations()
 
     def end(self) -> None:
-        self._found = self.used()
+        self._used = self.used()
         self._before = None
 
     def used(self) -> set[str]:
-        found = self._found | (set() if self._before is None else used_since(self._before))
+        used = self._used | (set() if self._before is None else used_since(self._before))
         model = None if self._model is None else self._model()
         if model is None or not has_other_devices():
-            return found
-        return found | {str(device) for device in model.devices_used if device.type not in ("cpu", "meta")}
+            return used
+        return used | {str(device) for device in model.devices_used if device.type not in ("cpu", "meta")}

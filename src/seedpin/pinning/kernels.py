@@ -61,7 +61,7 @@ REPLACED: Mapping[str, Mapping[torch.dtype, Function]] = MappingProxyType(
 )
 
 
-class _Process:
+class _Registration:
     """The registration, one in a process as there is one dispatcher."""
 
     library: Any = None
@@ -76,7 +76,7 @@ OVERRIDDEN: set[str] = getattr(torch.library, "_impls", set())
 
 def installed() -> str:
     """The level at which the replacements are in force, ``strict`` or ``warn``; empty while they are not."""
-    return _Process.level
+    return _Registration.level
 
 
 def install(level: str) -> None:
@@ -85,7 +85,7 @@ def install(level: str) -> None:
     ``strict`` refuses the operations that are known to differ between vendors and have no replacement,
     ``warn`` warns of them.
     """
-    if level and _Process.library is None:
+    if level and _Registration.library is None:
         library = _LIBRARY("aten", "IMPL")
         try:
             for entry, kernel in _entries().items():
@@ -94,11 +94,11 @@ def install(level: str) -> None:
         except BaseException:
             library._destroy()
             raise
-        _Process.library = library
-    elif not level and _Process.library is not None:
-        library, _Process.library = _Process.library, None
+        _Registration.library = library
+    elif not level and _Registration.library is not None:
+        library, _Registration.library = _Registration.library, None
         library._destroy()
-    _Process.level = level
+    _Registration.level = level
 
 
 def _entries() -> dict[str, Function]:
@@ -299,7 +299,7 @@ def _solve(op: Any) -> Function:
 
 def _refuse(operation: str, instead: str) -> None:
     what = f"{operation} computes other bits on the CPUs of another vendor, and the profile is 'portable'"
-    if _Process.level == "strict":
+    if _Registration.level == "strict":
         raise VendorDefinedOpError(what, hint=f'{instead}, or pin with level="warn" (--seedpin-level=warn)')
     # At the model's line: a solve comes here once more on its way through the dispatcher.
     frame = calling_frame(sys._getframe(1))

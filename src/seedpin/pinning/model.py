@@ -20,9 +20,10 @@ from seedpin.errors import ModelError, SeedpinError
 from seedpin.pinning import switches
 from seedpin.pinning.audit import AuditPolicy, EntropyFinding, audit
 from seedpin.pinning.devices import DeviceWatch
+from seedpin.pinning.generators import generators_kept, is_generator
+from seedpin.pinning.object_graph import generators_below, modules_below
 from seedpin.pinning.pin import check_level, check_seed, current_pin, pin
 from seedpin.pinning.profiles import active_profile
-from seedpin.pinning.reach import generators_below, generators_kept, is_generator, modules_below
 from seedpin.pinning.streams import warn_about_twins
 
 if TYPE_CHECKING:
@@ -235,10 +236,10 @@ class SeededModel:
                 stack.enter_context(around(self, call))
             if info.level == "strict":
                 own = any(isinstance(g, torch.Generator) and g is not torch.default_generator for g in passed)
-                found: list[list[EntropyFinding]] = []
+                findings: list[list[EntropyFinding]] = []
                 # Before the audit, so that it runs after it: some findings are known only at its end.
-                stack.callback(lambda: object.__setattr__(self, "entropy_findings", tuple(*found)))
-                found.append(stack.enter_context(audit(settings.audit_policy, generator_passed=own)))
+                stack.callback(lambda: object.__setattr__(self, "entropy_findings", tuple(*findings)))
+                findings.append(stack.enter_context(audit(settings.audit_policy, generator_passed=own)))
             result = method(*args, **kwargs)
             if isinstance(result, _LAZY_RESULTS):
                 result = list(result)

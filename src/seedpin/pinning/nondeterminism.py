@@ -40,8 +40,8 @@ def _op_in(message: str) -> str | None:
     """The operation that torch's message is about; None if it is about something else."""
     if _CUBLAS in message:
         return "a cuBLAS operation"
-    found = re.search(rf"(\S+) {_NO_IMPLEMENTATION}", message)
-    return found.group(1) if found else None
+    match = re.search(rf"(\S+) {_NO_IMPLEMENTATION}", message)
+    return match.group(1) if match else None
 
 
 def error_from(error: RuntimeError, *, seed: int) -> NondeterministicOpError | None:
@@ -100,11 +100,11 @@ class Collector:
             line: str | None = None,
         ) -> None:
             op = _op_in(str(message))
-            found = self._target() if op is not None else None
-            if op is None or found is None:
+            ops = self._target() if op is not None else None
+            if op is None or ops is None:
                 forward(message, category, filename, lineno, file, line)
             else:
-                found.append(NondeterministicOp(op, str(message), filename, lineno))
+                ops.append(NondeterministicOp(op, str(message), filename, lineno))
 
         warnings.showwarning = show
 
@@ -114,11 +114,11 @@ class Collector:
             self._saved = None
 
 
-def warn_about(found: list[NondeterministicOp], *, seed: int, file: str, line: int) -> None:
-    """One warning for all of ``found``, at the place of the pin; none if it is empty."""
-    if not found:
+def warn_about(ops: list[NondeterministicOp], *, seed: int, file: str, line: int) -> None:
+    """One warning for all of ``ops``, at the place of the pin; none if it is empty."""
+    if not ops:
         return
-    places = list(dict.fromkeys(map(str, found)))
+    places = list(dict.fromkeys(map(str, ops)))
     listed = ", ".join(places[:5]) + (f" and {len(places) - 5} more" if len(places) > 5 else "")
     warnings.warn_explicit(
         f"{len(places)} operation(s) without a deterministic implementation ran under a pin of level 'warn' "

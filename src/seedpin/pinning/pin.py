@@ -44,7 +44,7 @@ class Pin:
     seed: int
     level: str
     profile: str
-    _found: list[nondeterminism.NondeterministicOp] = field(default_factory=list, repr=False)
+    _nondeterministic: list[nondeterminism.NondeterministicOp] = field(default_factory=list, repr=False)
     _devices: DeviceWatch = field(default_factory=DeviceWatch, repr=False, compare=False)
     _twins: Twins = field(init=False, repr=False, compare=False)
 
@@ -54,7 +54,7 @@ class Pin:
     @property
     def warnings(self) -> tuple[nondeterminism.NondeterministicOp, ...]:
         """What ran without a deterministic implementation so far; filled at level ``warn`` only."""
-        return tuple(self._found)
+        return tuple(self._nondeterministic)
 
     @property
     def devices_used(self) -> frozenset[str]:
@@ -134,7 +134,7 @@ def check_level(level: str) -> str:
     raise ConfigError(f"unknown level {level!r}", hint=f"choose one of {', '.join(LEVELS)}")
 
 
-class Block(Generic[_Held]):
+class PinOrHole(Generic[_Held]):
     """A pin or a hole as a context manager and decorator; may be entered again, also while it is active."""
 
     def __init__(self, name: str) -> None:
@@ -147,7 +147,7 @@ class Block(Generic[_Held]):
     def _held(self, frame: stack.Frame | None) -> _Held:
         raise NotImplementedError
 
-    def _again(self) -> Block[_Held]:
+    def _again(self) -> PinOrHole[_Held]:
         raise NotImplementedError
 
     def __enter__(self) -> _Held:
@@ -228,12 +228,12 @@ class Block(Generic[_Held]):
 
 def _deferred_kind(function: Any) -> str:
     """What makes calls of ``function`` return before its body has run; "" if nothing does."""
-    for found in (function, getattr(function, "__call__", None)):  # noqa: B004  (an object with an async __call__)
-        if inspect.isasyncgenfunction(found):
+    for called in (function, getattr(function, "__call__", None)):  # noqa: B004  (an object with an async __call__)
+        if inspect.isasyncgenfunction(called):
             return "is an async generator"
-        if inspect.iscoroutinefunction(found):
+        if inspect.iscoroutinefunction(called):
             return "is async"
-        if inspect.isgeneratorfunction(found):
+        if inspect.isgeneratorfunction(called):
             return "is a generator"
     return ""
 
@@ -247,7 +247,7 @@ def _deferred_result(result: Any) -> str:
     return "returns a generator" if inspect.isgenerator(result) else ""
 
 
-class PinBlock(Block[Pin]):
+class PinBlock(PinOrHole[Pin]):
     """What ``pin`` returns."""
 
     def __init__(self, seed: int, level: str, profile: str | None) -> None:
@@ -282,12 +282,12 @@ class PinBlock(Block[Pin]):
                 raise named from error
         if error is None:
             place = frame.origin
-            found = self._held(frame)._found
-            nondeterminism.warn_about(found, seed=self._seed, file=place.file, line=place.line)
+            ops = self._held(frame)._nondeterministic
+            nondeterminism.warn_about(ops, seed=self._seed, file=place.file, line=place.line)
             warn_about_drawn(self._held(frame)._twins, place.file, place.line)
 
 
-class _Hole(Block[None]):
+class _Hole(PinOrHole[None]):
     """What ``unpinned`` returns."""
 
     def __init__(self) -> None:
@@ -319,7 +319,7 @@ def pin(seed: int = DEFAULT_SEED, *, level: str = "strict", profile: str | None 
     return PinBlock(check_seed(seed), check_level(level), profile)
 
 
-def unpinned() -> Block[None]:
+def unpinned() -> PinOrHole[None]:
     """Open a hole in the active pin: inside, sources and switches are as they were outside of it.
 
     What is drawn inside continues the outer streams (two holes do not draw the same), and what is set

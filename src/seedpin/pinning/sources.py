@@ -1,7 +1,7 @@
 """Random sources: every generator that a pin seeds, and how to read and restore it.
 
 Python's ``random``, NumPy's global generator, torch's CPU generator, each CUDA and XPU device's, and
-MPS. JAX, CuPy and TensorFlow join when they are imported already (``foreign.py``); others join through
+MPS. JAX, CuPy and TensorFlow join when they are imported already (``third_party.py``); others join through
 ``register_source`` or the entry point group ``seedpin.sources``.
 """
 
@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from seedpin.errors import ConfigError, PinError, SeedpinError, SeedpinWarning
-from seedpin.pinning.foreign import CupySource, JaxSource, TensorflowSource
 from seedpin.pinning.restoring import run_all
+from seedpin.pinning.third_party import CupySource, JaxSource, TensorflowSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -316,13 +316,13 @@ def _ask(name: str, what: str, function: Callable[[], Any]) -> Any:
 
 def read_all() -> tuple[dict[str, Any], list[str]]:
     """As ``snapshot``, but what cannot be read is left out, and said in words."""
-    found: dict[str, Any] = {}
+    states: dict[str, Any] = {}
 
     def read(name: str, source: RandomSource) -> None:
-        found[name] = source.get_state()
+        states[name] = source.get_state()
 
     available = REGISTRY.available().items()
-    return found, run_all(
+    return states, run_all(
         (f"random source {name}", partial(read, name, source)) for name, source in available
     )
 

@@ -57,7 +57,7 @@ class Frame:
 
 
 @dataclass(slots=True)
-class _Process:
+class _Stack:
     """The frames of this process, outermost first, and the last pin that ended."""
 
     frames: list[Frame] = field(default_factory=list)
@@ -73,25 +73,25 @@ class _Process:
         self.lock = threading.RLock()
 
 
-_PROCESS = _Process()
+_STACK = _Stack()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_PROCESS.renew_lock)
+    os.register_at_fork(after_in_child=_STACK.renew_lock)
 
 
 def current_pin() -> Pin | None:
     """The innermost active pin; None outside of any and inside of ``unpinned()``."""
-    frames = _PROCESS.frames
+    frames = _STACK.frames
     return frames[-1].pin if frames else None
 
 
 def last_pin() -> Pin | None:
     """The active pin, else the one that ended last; None if there was none in this process."""
-    return current_pin() or _PROCESS.last
+    return current_pin() or _STACK.last
 
 
 def saved_sources(pin: Pin) -> dict[str, Any] | None:
     """What is restored for each source when ``pin`` ends, to be added to; None if it is not active."""
-    return next((frame.sources for frame in _PROCESS.frames if frame.pin is pin), None)
+    return next((frame.sources for frame in _STACK.frames if frame.pin is pin), None)
 
 
 def begin(frame: Frame) -> None:
@@ -175,7 +175,7 @@ def _alone(work: Callable[[], _T]) -> _T:
 
     A collection may close a generator in whose block a pin is open, and so end it in the middle of this.
     """
-    with _PROCESS.lock:
+    with _STACK.lock:
         collecting = gc.isenabled()
         try:
             gc.disable()
@@ -189,10 +189,10 @@ def _begin(frame: Frame) -> None:
     _refuse_beside(frame)
     _pay()
     frame.sources, frame.switches = sources.snapshot(), switches.snapshot()
-    _PROCESS.frames.append(frame)
+    _STACK.frames.append(frame)
     _settle()
     if frame.pin is None:
-        outer = _PROCESS.frames[_outer_of(len(_PROCESS.frames) - 1)]
+        outer = _STACK.frames[_outer_of(len(_STACK.frames) - 1)]
         failures = _restore(outer)
         frame.begun = True
         if failures:
@@ -206,7 +206,7 @@ def _begin(frame: Frame) -> None:
 
 
 def _refuse_beside(frame: Frame) -> None:
-    holding = _PROCESS.frames[-1] if _PROCESS.frames else None
+    holding = _STACK.frames[-1] if _STACK.frames else None
     who = holding.origin.excludes(frame.origin) if holding is not None else ""
     if who:
         raise ConcurrentPinError(
@@ -219,9 +219,9 @@ def _refuse_beside(frame: Frame) -> None:
 
 def _end(frame: Frame, error: BaseException | None) -> Report:
     """Every step here can be repeated, for a signal may cut any of them short."""
-    frames = _PROCESS.frames
+    frames = _STACK.frames
     if frame.pin is not None and frame.begun:
-        _PROCESS.last = frame.pin
+        _STACK.last = frame.pin
     if frame not in frames:
         _settle()
         return Report(frame)
@@ -235,13 +235,13 @@ def _end(frame: Frame, error: BaseException | None) -> Report:
         failures += _take_out(other)
     failures += _take_out(frame)
     _settle()
-    owed = _PROCESS.owed.get(frame.origin.thread, {}) if not frames else {}
+    owed = _STACK.owed.get(frame.origin.thread, {}) if not frames else {}
     return Report(frame, failures, lost, [other for other in later if other not in lost], owed)
 
 
 def _take_out(frame: Frame) -> list[str]:
     """Take ``frame`` out of the stack; returns in words what could not be read or restored."""
-    frames = _PROCESS.frames
+    frames = _STACK.frames
     index = frames.index(frame)
     above = frames[index + 1] if index + 1 < len(frames) else None
     if frame.pin is not None and above is not None and above.pin is None and _outer_of(index + 1) == index:
@@ -264,10 +264,10 @@ def _update_outer(hole: Frame, index: int, above: Frame | None) -> list[str]:
         if above is not None:
             hole.outside = above.sources, above.switches
         else:
-            found, unread = sources.read_all()
-            hole.outside = found, switches.snapshot()
+            states, unread = sources.read_all()
+            hole.outside = states, switches.snapshot()
             failures += unread
-    outer = _PROCESS.frames[_outer_of(index)]
+    outer = _STACK.frames[_outer_of(index)]
     outer.sources = {**outer.sources, **hole.outside[0]}
     outer.switches = {**outer.switches, **hole.outside[1]}
     return failures
@@ -293,12 +293,12 @@ def _owe(frame: Frame) -> None:
         and switch.held(pin.level, frame.switches[switch.name], pin.profile) != frame.switches[switch.name]
     }
     if owed:
-        _PROCESS.owed[frame.origin.thread] = owed
+        _STACK.owed[frame.origin.thread] = owed
 
 
 def _pay() -> None:
     """Put back in this thread what an end elsewhere could not, where it still is as it was held."""
-    owed = _PROCESS.owed.pop(threading.current_thread(), {})
+    owed = _STACK.owed.pop(threading.current_thread(), {})
     for switch in switches.available() if owed else ():
         if switch.name in owed and switch.read() == switch.held("strict", owed[switch.name]):
             switch.write(owed[switch.name])
@@ -307,22 +307,22 @@ def _pay() -> None:
 def _outer_of(hole: int) -> int:
     """The index of the outermost pin inside of the hole before: what is active at ``hole`` began with it."""
     index = hole
-    while index > 0 and _PROCESS.frames[index - 1].pin is not None:
+    while index > 0 and _STACK.frames[index - 1].pin is not None:
         index -= 1
     return index
 
 
 def _settle() -> None:
     """Bring what lasts as long as some pin does into line with the stack."""
-    if _PROCESS.frames:
+    if _STACK.frames:
         _WATCH.start()
     else:
         _WATCH.stop()
-    if any(frame.pin is not None and frame.pin.level == "warn" for frame in _PROCESS.frames):
+    if any(frame.pin is not None and frame.pin.level == "warn" for frame in _STACK.frames):
         _COLLECTOR.start()
     else:
         _COLLECTOR.stop()
-    if any(frame.pin is not None and frame.pin.level in switches.SWITCH_LEVELS for frame in _PROCESS.frames):
+    if any(frame.pin is not None and frame.pin.level in switches.SWITCH_LEVELS for frame in _STACK.frames):
         _TWINS.start()
     else:
         _TWINS.stop()
@@ -334,13 +334,13 @@ def _twins_of_innermost() -> Twins | None:
     return pin._twins if pin is not None and pin.level in switches.SWITCH_LEVELS else None
 
 
-def _found_by_innermost() -> list[nondeterminism.NondeterministicOp] | None:
+def _ops_of_innermost() -> list[nondeterminism.NondeterministicOp] | None:
     """Where operations without a deterministic implementation are noted now; None in a hole."""
-    for frame in reversed(_PROCESS.frames):
+    for frame in reversed(_STACK.frames):
         if frame.pin is None:
             return None
         if frame.pin.level == "warn":
-            return frame.pin._found
+            return frame.pin._nondeterministic
     return None
 
 
@@ -349,26 +349,26 @@ def _module_arrived(module: str) -> None:
     for switch in switches.SWITCHES:
         if switch.module != module or not switch.available():
             continue
-        found = now = switch.read()
-        for frame in _PROCESS.frames:
+        arrived = now = switch.read()
+        for frame in _STACK.frames:
             # Each frame saves what would have been held around it, had the module been there.
             frame.switches.setdefault(switch.name, now)
             if frame.pin is None:
-                now = found
+                now = arrived
             elif frame.pin.level in switches.SWITCH_LEVELS:
                 now = switch.held(frame.pin.level, now, frame.pin.profile)
-        if now != found:
+        if now != arrived:
             switch.write(now)
 
 
 _WATCH = ImportWatch(switches.LATE_MODULES, _module_arrived)
-_COLLECTOR = nondeterminism.Collector(_found_by_innermost)
+_COLLECTOR = nondeterminism.Collector(_ops_of_innermost)
 _TWINS = TwinWatch(_twins_of_innermost)
 
 
 def open_frames() -> list[Frame]:
     """The pins and holes that are open now, outermost first."""
-    return list(_PROCESS.frames)
+    return list(_STACK.frames)
 
 
 def give_up(frames: list[Frame], because: str) -> None:
@@ -392,7 +392,7 @@ def give_up(frames: list[Frame], because: str) -> None:
 
 def abandon(frame: Frame) -> None:
     """End ``frame``, whose manager is going away while its block never ended; warn where it began."""
-    if sys.is_finalizing() or frame not in _PROCESS.frames:
+    if sys.is_finalizing() or frame not in _STACK.frames:
         return
     error = GeneratorExit()
     end(frame, error).speak(error)

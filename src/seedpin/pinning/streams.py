@@ -155,11 +155,11 @@ def is_pinned_stream(generator: Any) -> bool:
 def warn_about_twins(args: Iterable[Any], kwargs: Mapping[str, Any], twins: Twins) -> None:
     """Warn SameStreamWarning at the caller's line about each argument that is a twin of the pinned stream."""
     named = [*((f"argument {index}", value) for index, value in enumerate(args)), *kwargs.items()]
-    found = [name for name, value in named if any(map(is_pinned_stream, _items(value)))]
-    if not found:
+    arguments = [name for name, value in named if any(map(is_pinned_stream, _items(value)))]
+    if not arguments:
         return
     twins.told = True
-    where = " and ".join(found)
+    where = " and ".join(arguments)
     what = (
         f"the generator in {where} has the pin's seed ({twins.seed}): it draws the same numbers "
         "as the global generator, so a model that ignores it gives the same bits, and no check can tell"

@@ -21,7 +21,7 @@ STANCE = "torch._dynamo.eval_frame"
 class Switch:
     """One setting of the process.
 
-    ``strict`` and ``warn`` turn the value found into the value held under a pin of that level; under the
+    ``strict`` and ``warn`` turn the value from before into the one held under a pin of that level; under the
     profile ``portable``, where it is given, ``portable`` turns the level into it.
     ``module`` is what must be imported already for the switch to exist; each thread has its own of those that
     are ``of_thread``. Each has its own of those that are ``inherited``, too, and a thread that starts
@@ -40,20 +40,20 @@ class Switch:
     of_thread: bool = False
     inherited: bool = False
 
-    def held(self, level: str, found: Any, profile: str | None = None) -> Any:
+    def held(self, level: str, before: Any, profile: str | None = None) -> Any:
         """The value under a pin of ``level`` and ``profile`` (None: the profile of this process)."""
         if self.portable is not None and (profile or active_profile()) == "portable":
             return self.portable(level)
-        return self.strict(found) if level == "strict" else self.warn(found)
+        return self.strict(before) if level == "strict" else self.warn(before)
 
 
-def keep(found: Any) -> Any:
+def keep(before: Any) -> Any:
     """Leave the user's choice, but put it back if the model changes it."""
-    return found
+    return before
 
 
 def to(value: Any) -> Callable[[Any], Any]:
-    return lambda _found: value
+    return lambda _before: value
 
 
 def row(
@@ -98,8 +98,8 @@ def late(name: str, why: str, module: str, held: Callable[[Any], Any]) -> Switch
     outer, _, inner = of.rpartition(".")
 
     def owner() -> Any:
-        found = sys.modules.get(module)
-        return getattr(found, outer, None) if outer else found
+        loaded = sys.modules.get(module)
+        return getattr(loaded, outer, None) if outer else loaded
 
     return Switch(
         name,

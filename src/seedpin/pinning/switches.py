@@ -189,15 +189,15 @@ def snapshot() -> dict[str, Any]:
     return {switch.name: switch.read() for switch in available()}
 
 
-def apply(level: str, found: Mapping[str, Any], profile: str | None = None) -> None:
-    """Set every switch in ``found`` to what ``level`` holds under ``profile`` (None: that of the process).
+def apply(level: str, before: Mapping[str, Any], profile: str | None = None) -> None:
+    """Set every switch in ``before`` to what ``level`` holds under ``profile`` (None: that of the process).
 
     One that is right already is not touched.
     """
     for switch in available():
-        if switch.name in found:
-            held = switch.held(level, found[switch.name], profile)
-            if held != found[switch.name]:
+        if switch.name in before:
+            held = switch.held(level, before[switch.name], profile)
+            if held != before[switch.name]:
                 switch.write(held)
 
 

@@ -1,7 +1,7 @@
 """What lies directly below an object, by name, read past the object's own way to answer.
 
-``trace.find`` and ``pinning.reach`` walk with it, each in its own order: names in a trace are the first that
-led to an object, names that a pin tells the shortest.
+``trace.record.search`` and ``pinning.object_graph`` walk with it, each in its own order: names in a trace
+are the first that led to an object, names that a pin tells the shortest.
 """
 
 from __future__ import annotations

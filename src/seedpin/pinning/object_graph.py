@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import types
 from collections import deque
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from seedpin.pinning.generators import GENERATORS, is_generator
 from seedpin.trace.record.objects import FUNCTIONS, captured, items_of, own_attributes
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 _LIMIT = 200_000  # objects looked at; a pipeline of 2,000 modules has some 40,000
 _ATOMS = (str, bytes, bytearray, int, float, complex, type(None), type, types.ModuleType)
 _LEAVES = (*_ATOMS, torch.Tensor, np.ndarray, np.generic, torch.dtype, torch.device, torch.Size)
-_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 # Hooks, parameters and flags of every module: nothing to find there, and most of the time to look.
 _OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"_modules"}
 _NAMELESS = frozenset({"_modules", "_orig_mod"})
@@ -31,20 +29,16 @@ def modules_below(root: Any) -> dict[str, nn.Module]:
 
     A compiled module stands for the one that it wraps, under the same path.
     """
-    found: dict[str, nn.Module] = {}
+    modules: dict[str, nn.Module] = {}
     for path, value in _walk(root):
         if isinstance(value, nn.Module):
-            found.setdefault(path, value)
-    return found
+            modules.setdefault(path, value)
+    return modules
 
 
 def generators_below(roots: Iterable[Any]) -> list[Any]:
     """Every generator object (torch, NumPy, Python) that ``roots`` reach, once."""
-    return [found for _path, found in _walk(list(roots)) if is_generator(found)]
-
-
-def is_generator(value: Any) -> TypeGuard[Any]:
-    return isinstance(value, _GENERATORS) and not isinstance(value, random.SystemRandom)
+    return [value for _path, value in _walk(list(roots)) if is_generator(value)]
 
 
 def _walk(root: Any) -> Iterator[tuple[str, Any]]:
@@ -69,7 +63,7 @@ def _children(owner: Any) -> Iterable[tuple[str, Any]]:
         return () if _only_atoms(owner) else items
     if isinstance(owner, FUNCTIONS):
         return captured(owner, lambda value: isinstance(value, nn.Module) or is_generator(value))
-    if isinstance(owner, _GENERATORS):
+    if isinstance(owner, GENERATORS):
         return ()
     skipped = _OF_EVERY_MODULE if isinstance(owner, nn.Module) else ()
     return [item for item in (own_attributes(owner) or {}).items() if item[0] not in skipped]
@@ -81,33 +75,3 @@ def _only_atoms(owner: Any) -> bool:
         return False
     values = owner.values() if isinstance(owner, dict) else owner
     return all(isinstance(value, _ATOMS) for value, _ in zip(values, range(8), strict=False))
-
-
-@contextmanager
-def generators_kept(generators: list[Any]) -> Iterator[None]:
-    """Give every generator back the state that it has now, at the end of the block."""
-    states = [(generator, state_of(generator)) for generator in generators]
-    try:
-        yield
-    finally:
-        for generator, state in states:
-            _put_state(generator, state)
-
-
-def state_of(generator: Any) -> Any:
-    if isinstance(generator, np.random.Generator):
-        return generator.bit_generator.state
-    if isinstance(generator, np.random.RandomState):
-        return generator.get_state(legacy=False)
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    return generator.get_state()
-
-
-def _put_state(generator: Any, state: Any) -> None:
-    if isinstance(generator, np.random.Generator):
-        generator.bit_generator.state = state
-    elif isinstance(generator, random.Random):
-        generator.setstate(state)
-    else:
-        generator.set_state(state)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from seedpin.pinning.foreign import CupySource
 from seedpin.pinning.pin import pin
+from seedpin.pinning.third_party import CupySource
 
 
 def test_a_pin_imports_no_framework() -> None:
