@@ -12,6 +12,7 @@ from seedpin.version import __version__
 
 if TYPE_CHECKING:
     from seedpin.checking.gate import ClipGate as ClipGate
+    from seedpin.checking.gate import Gate as Gate
     from seedpin.checking.gate import TensorGate as TensorGate
     from seedpin.checking.script import check as check
     from seedpin.clip.adapt import as_clip as as_clip
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from seedpin.errors import GoldenMismatch as GoldenMismatch
     from seedpin.errors import SeedpinError as SeedpinError
     from seedpin.errors import SeedpinWarning as SeedpinWarning
+    from seedpin.kinds.base import Kind as Kind
     from seedpin.pinning.model import SeededModel as SeededModel
     from seedpin.pinning.model import seeded_model as seeded_model
     from seedpin.pinning.pin import Pin as Pin
@@ -40,7 +42,9 @@ _HOME = {
     "ClipGate": "seedpin.checking.gate",
     "DeviceClass": "seedpin.environment.device",
     "Environment": "seedpin.environment.fingerprint",
+    "Gate": "seedpin.checking.gate",
     "GoldenMismatch": "seedpin.errors",
+    "Kind": "seedpin.kinds.base",
     "Pin": "seedpin.pinning.pin",
     "RandomSource": "seedpin.pinning.sources",
     "SeededModel": "seedpin.pinning.model",
@@ -65,7 +69,9 @@ __all__ = [
     "ClipGate",
     "DeviceClass",
     "Environment",
+    "Gate",
     "GoldenMismatch",
+    "Kind",
     "Pin",
     "RandomSource",
     "SeededModel",
