@@ -7,12 +7,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from seedpin import GoldenMismatch, check
+from seedpin import pin as seedpin_pin
 from seedpin.report.contact import contact_sheet
 from seedpin.run.ledger import Run, latest_results
 from support.commands import Done, seedpin, zip_folder
 from support.project import Project
+from support.repository import Repository
 
 Command = Callable[..., Done]
 
@@ -149,6 +153,31 @@ def test_every_command_knows_every_kind(sounds: Project, command: Command, tmp_p
     assert "test_sound/audio" in command("prune", "--unseen").out
     assert command("prune", "--unseen", "--delete").code == 0
     assert {name.split("/")[1] for name in sounds.golden_files()} == {"test_tale"}
+
+
+def test_another_revision_takes_the_goldens_place_for_every_kind(sounds: Project, command: Command) -> None:
+    """--golden-against compares sounds and texts with another revision's; bisect finds the commit."""
+    repository = Repository(sounds.root)
+    repository.commit("first", {".gitignore": ".seedpin/\n"})
+    repository.commit("shift", {"sound.py": SOUND.replace('"TEST_SHIFT", "0"', '"TEST_SHIFT", "1"')})
+    bad = repository.commit("red", {"sound.py": SOUND.replace('else "blue"', 'else "green"')})
+    result = sounds.pytest("--golden-against=HEAD~2", fresh=True)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["golden_text: CHANGED  *", "  The text differs from line 2, column 17*"])
+    done = command("bisect", "--good", "HEAD~2", "test_sound.py::test_story")
+    assert bad[:7] in done.out, done.out
+
+
+def test_a_script_checks_sounds_and_texts(sounds: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """seedpin.check takes any kind by its fixture's name."""
+    monkeypatch.chdir(sounds.root)
+    wave = np.sin(np.arange(8000) / 5)
+    with seedpin_pin(1):
+        for obj, fixture, how in (("red", "text", {}), (wave, "audio", {"rate": 8000})):
+            check(obj, golden=f"demo/{fixture}", fixture=fixture, update=True, reason="first", **how)
+            assert check(obj, golden=f"demo/{fixture}", fixture=fixture, **how).verdict == "identical"
+        with pytest.raises(GoldenMismatch, match="The text differs from line 1, column 1 "):
+            check("blue", golden="demo/text", fixture="text")
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,11 @@ def test_the_report_shows_a_diff() -> None:
         ("-", "there was a red ball."),
         ("+", "there was a blue ball."),
     ]
+    assert panel.rows[0] == ("@", "line 1")
+    long = [f"line {at}" for at in range(5000)]
+    changed = [*long[:4000], "x", *long[4001:4100], "y", *long[4101:]]
+    (panel,) = TEXT.panels(TEXT.adapt("\n".join(long)), TEXT.adapt("\n".join(changed)), None)
+    assert [row for row in panel.rows if row[0] == "@"] == [("@", "line 3998"), ("@", "line 4098")]
     (panel,) = TEXT.panels(None, new, None)
     assert (panel.label, panel.rows[1]) == ("obtained", (" ", "there was a blue ball."))
 

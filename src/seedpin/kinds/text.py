@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -33,6 +34,9 @@ _TAKEN = "pass a text, a list of texts, or token ids as a list of integers, an a
 MOST_TEXTS = 1 << 20
 _ROW = 16
 """Token ids on a line of a golden's file."""
+_BEFORE = 3
+"""Lines of a diff before and after what differs."""
+_MOST_COMPARED = 2000
 _MOST_LINES = 400
 """Lines of a diff that a report shows."""
 
@@ -43,10 +47,6 @@ class Texts:
 
     entries: tuple[str, ...] | tuple[Tokens, ...]
     form: str
-
-    @property
-    def is_text(self) -> bool:
-        return self.form == "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +161,7 @@ class TextKind(Kind[Texts]):
         if golden is None or obtained is None:
             label = "obtained" if golden is None else "golden"
             return [Panel(label, "text", rows=tuple((" ", line) for line in (new or old)[:_MOST_LINES]))]
-        rows = [
-            (line[0], line[1:].strip("@ ") if line[0] == "@" else line[1:])
-            for line in list(difflib.unified_diff(old, new, lineterm="", n=3))[2 : 2 + _MOST_LINES]
-        ]
-        return [Panel("difference", "text", rows=tuple(rows))]
+        return [Panel("difference", "text", rows=tuple(_diff(old, new)[:_MOST_LINES]))]
 
 
 TEXT = TextKind()
@@ -268,6 +264,18 @@ def _ids(tokens: Tokens, at: int) -> str:
     ]
     end = "..." if last < len(tokens) else "[end]" if at >= len(tokens) else ""
     return " ".join([*(["..."] if first else []), *shown, *([end] if end else [])])
+
+
+def _diff(old: list[str], new: list[str]) -> list[tuple[str, str]]:
+    """Marks and lines from the first difference on. A diff takes time by the square of what it compares."""
+    pairs = enumerate(zip(old, new, strict=False))
+    start = max(next((at for at, (a, b) in pairs if a != b), min(len(old), len(new))) - _BEFORE, 0)
+    parts = [lines[start : start + _MOST_COMPARED] for lines in (old, new)]
+    rows = []
+    for line in list(difflib.unified_diff(*parts, lineterm="", n=_BEFORE))[2:]:
+        first = re.match(r"@@ -(\d+)", line)
+        rows.append(("@", f"line {start + int(first[1])}") if first else (line[0], line[1:]))
+    return rows
 
 
 def _lines(value: Texts | None) -> list[str]:
