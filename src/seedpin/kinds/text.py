@@ -270,9 +270,9 @@ def _diff(old: list[str], new: list[str]) -> list[tuple[str, str]]:
     """Marks and lines from the first difference on. A diff takes time by the square of what it compares."""
     pairs = enumerate(zip(old, new, strict=False))
     start = max(next((at for at, (a, b) in pairs if a != b), min(len(old), len(new))) - _BEFORE, 0)
-    parts = [lines[start : start + _MOST_COMPARED] for lines in (old, new)]
+    one, other = (lines[start : start + _MOST_COMPARED] for lines in (old, new))
     rows = []
-    for line in list(difflib.unified_diff(*parts, lineterm="", n=_BEFORE))[2:]:
+    for line in list(difflib.unified_diff(one, other, lineterm="", n=_BEFORE))[2:]:
         first = re.match(r"@@ -(\d+)", line)
         rows.append(("@", f"line {start + int(first[1])}") if first else (line[0], line[1:]))
     return rows
