@@ -173,9 +173,12 @@ def test_a_script_checks_sounds_and_texts(sounds: Project, monkeypatch: pytest.M
     monkeypatch.chdir(sounds.root)
     wave = np.sin(np.arange(8000) / 5)
     with seedpin_pin(1):
-        for obj, fixture, how in (("red", "text", {}), (wave, "audio", {"rate": 8000})):
-            check(obj, golden=f"demo/{fixture}", fixture=fixture, update=True, reason="first", **how)
-            assert check(obj, golden=f"demo/{fixture}", fixture=fixture, **how).verdict == "identical"
+        for update in (True, False):
+            results = (
+                check("red", golden="demo/text", fixture="text", update=update, reason="first"),
+                check(wave, golden="demo/audio", fixture="audio", update=update, reason="first", rate=8000),
+            )
+        assert [result.verdict for result in results] == ["identical", "identical"]
         with pytest.raises(GoldenMismatch, match="The text differs from line 1, column 1 "):
             check("blue", golden="demo/text", fixture="text")
 
