@@ -1,10 +1,11 @@
 """What one check of a small clip enters and costs: python benchmarks/check_cost.py [CHECKS]
 
 A test of a tiny seeded model checks its clip against a golden that has the same bits, then one of other bits.
-Printed are the files of seedpin's that run within each call of ``check``, the moves between its rooms (the
-folders of the package), and the processor time of an identical check: alone, and with the call of the model
-before it, over that of a fixed peer in the same process (reading, parsing and hashing the golden's manifest,
-and hashing the frames). Only names of the public interface are used, so that any two commits can be compared:
+Printed are the files of seedpin's that run within a call of ``check`` (the second of its kind), the moves
+between its rooms (the folders of the package), and the processor time of an identical check: alone, and with
+the call of the model before it, over that of a fixed peer in the same process (reading, parsing and hashing
+the golden's manifest, and hashing the frames). Only names of the public interface are used, so that any two
+commits can be compared:
 
     PYTHONPATH=<their src> python benchmarks/check_cost.py
 """
@@ -75,7 +76,9 @@ def taken(work):
 def test_profile(seeded_model, golden_video):
     model = seeded_model(Tiny)
     clip = model()
-    golden_video.check(clip, "warm", fps=8)
+    # What operations compute is measured once a process, by the first check whose bits differ.
+    warm = clip ^ 1 if os.environ["CHECK_COST"] == "changed" else clip
+    golden_video.check(warm, "warm", fps=8)
     clip = model()
     if os.environ["CHECK_COST"] == "changed":
         clip = clip.copy()

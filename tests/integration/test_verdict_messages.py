@@ -128,13 +128,13 @@ def test_incomparable(project: Project) -> None:
         golden_video: INCOMPARABLE  test_ball.py::test_ball (video)
           CLASS, seed 7, strict, at test_ball.py:8
           frames: 4 in the golden, 5 here.
-          where: the clips agree up to frame 3; 1 more frame follows
+          where: the call's argument `frames` is 5 here, was 4; then: the clips agree up to frame 3; 1 more frame follows
           looks like: the obtained clip holds all of the golden exactly, and 1 more frame at the end
           golden:   golden/test_ball.py/test_ball/video.CLASS.json
           obtained: RUN/obtained/test_ball.py/test_ball/video.CLASS.json
           next: if this is meant: pytest test_ball.py::test_ball --update-golden --golden-reason "why"
           more: seedpin explain incomparable
-        """)
+        """)  # noqa: E501
 
 
 def test_environment_changed(project: Project) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,14 @@ import torch
 
 import seedpin
 from seedpin.checking import conditions
-from seedpin.checking.calls import Call, trace_of
+from seedpin.checking.calls import Call, CallWatcher, trace_of
 from seedpin.checking.conditions import find_conditions
 from seedpin.checking.context import CheckContext
 from seedpin.checking.state import AttemptState, Update
 from seedpin.config import Config
 from seedpin.environment.device import DeviceClass
 from seedpin.environment.fingerprint import Environment
-from seedpin.errors import UsageError
+from seedpin.errors import ProfileTooLateError, UsageError
 from seedpin.goldens.store import GoldenStore
 from seedpin.kinds.base import obtain
 from seedpin.kinds.clip import CLIP
@@ -53,19 +52,11 @@ def context(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(conditions, "device_class", named)
     monkeypatch.setattr(conditions, "capture_environment", lambda *args, **kwargs: Environment())
     monkeypatch.setattr(conditions, "verify_profile", lambda profile: None)
-    return functools.partial(
-        CheckContext,
-        test="t.py::t",
-        fixture="video",
-        settings=SETTINGS,
-        update=Update(None, ""),
-        run=Run(Path("run")),
-        store=GoldenStore(Path("golden"), Path(".seedpin")),
-    )
+    return plain_context
 
 
 def name_of(context: Any, state: AttemptState, devices: frozenset[str] = frozenset()) -> str:
-    return find_conditions(context(state=state), devices, "t.py:1").device.name
+    return find_conditions(context(state), devices, "t.py:1").device.name
 
 
 def test_a_bare_pin_s_devices_decide(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +91,88 @@ def test_the_clip_s_device_decides(context: Any) -> None:
     assert clip.devices == {"cuda:0"}
     with pytest.raises(UsageError, match="devices of several classes: cuda-one, cuda-one1"):
         name_of(context, state, frozenset({"cuda:0", "cuda:1"}))
+
+
+@pytest.fixture
+def no_pin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody opens a pin to look at settings."""
+
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a second pin was opened")
+
+    monkeypatch.setattr(conditions, "pin", refuse)
+
+
+def watched(function: Any, **how: Any) -> AttemptState:
+    """The state of a test that called ``function`` as a seeded model."""
+    state = AttemptState(pin_before=last_pin())
+    model = seedpin.seeded_model(function, seed=3, **how)
+    watcher = CallWatcher(state.calls, level="stages", packages=("pytest",))
+    model.around_call.append(watcher.around)
+    model()
+    return state
+
+
+def test_conditions_are_those_of_the_call(no_pin: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings are read where the clip was made, so that what the model set and what was set around it later
+    are told apart; a check opens no pin for them."""
+    before = torch.get_num_threads()
+
+    def model() -> torch.Tensor:
+        torch.set_num_threads(before + 2)
+        return torch.rand(2)
+
+    state = watched(model)
+    monkeypatch.setenv("XLA_FLAGS", "--later")
+    here = find_conditions(plain_context(state), frozenset(), "t.py:1")
+    assert (here.seed, here.level) == (3, "strict")
+    assert here.environment.get("threads") == str(before + 2)
+    assert here.environment.get("deterministic") == "error"
+    assert here.environment.get("pytest") == pytest.__version__
+    assert here.environment.get("XLA_FLAGS") != "--later"
+    assert torch.get_num_threads() == before
+    assert state.calls[0].draws == ("global cpu: float32 (2,)",)
+
+
+def test_where_there_are_other_devices_the_call_s_settings_hold_too(
+    no_pin: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an accelerator in the machine the device is looked for, and settings are still the call's."""
+    monkeypatch.setattr(conditions, "has_other_devices", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    state = watched(lambda: torch.rand(2))
+    seen = state.calls[0].conditions
+    assert seen is not None
+    assert seen.environments.keys() == {"cpu", "cuda"}
+    assert seen.environments["cuda"].get("cudnn_benchmark") == "False"
+    assert (
+        find_conditions(plain_context(state), frozenset(), "t.py:1").environment == seen.environments["cpu"]
+    )
+
+
+def test_what_a_call_could_not_read_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A profile that came too late is the check's error and not the call's, as if nothing had been read."""
+
+    def late(profile: str) -> None:
+        raise ProfileTooLateError("an operation ran before")
+
+    monkeypatch.setattr(conditions, "verify_profile", late)
+    state = watched(lambda: torch.rand(2))
+    assert state.calls[0].conditions is None
+    with pytest.raises(ProfileTooLateError):
+        find_conditions(plain_context(state), frozenset(), "t.py:1")
+
+
+def plain_context(state: AttemptState) -> CheckContext:
+    return CheckContext(
+        test="t.py::t",
+        fixture="video",
+        settings=SETTINGS,
+        update=Update(None, ""),
+        run=Run(Path("run")),
+        store=GoldenStore(Path("golden"), Path(".seedpin")),
+        state=state,
+    )
 
 
 def test_joined_calls_are_numbered_on(context: Any) -> None:

@@ -82,10 +82,6 @@ def _own_pin(pinned: Pin | None) -> Pin | None:
     return pinned
 
 
-def _as_offered(result: CheckResult, hint: str) -> str:
-    return hint
-
-
 def _nobody() -> frozenset[str]:
     return frozenset()
 
@@ -99,7 +95,7 @@ class CheckContext:
     which declares limits. earlier: by its id, what each earlier attempt of a check came to. revision: what
     takes the goldens' place, if something does. pin_behind: the pin that a clip came from, of the one that
     the test itself used last. living: node ids of tests that are known to be there.
-    offered: what to type next, of a result and what would be offered; empty for what its verdict says.
+    offered: what to type next, of a result and what a test would be told; None where that is right.
     """
 
     test: str
@@ -116,4 +112,4 @@ class CheckContext:
     pin_behind: Callable[[Pin | None], Pin | None] = _own_pin
     living: Callable[[], Collection[str]] = _nobody
     last_step: LastStep = compare_files
-    offered: Callable[[CheckResult, str], str] = _as_offered
+    offered: Callable[[CheckResult, str], str] | None = None

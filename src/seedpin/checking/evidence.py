@@ -62,16 +62,14 @@ def neighbours(artifact: Artifact) -> tuple[str, ...]:
 
 
 def parting(
-    here: Trace | None, golden: Golden | None, *, came_out: bool = True, nonfinite: bool = False
+    here: Trace, golden: Golden | None, *, came_out: bool = True, nonfinite: bool = False
 ) -> Divergence | None:
-    """Where a check's trace, to its frames or tensors, parts from the golden's; None where one has none.
+    """Where a check's trace, to its frames or tensors, parts from the golden's; None where that has none.
 
     came_out: whether anything that could be compared came out; if not, the traces are compared up to there.
     nonfinite: what came out holds NaN or infinity; then the first record that does comes before all else, and
     needs no golden.
     """
-    if here is None:
-        return None
     found = None if golden is None else _from_golden(here, golden)
     if found is not None and found.kind == "clip" and not came_out:
         said = "all that was recorded agrees with the golden's, so it came of the code after that"

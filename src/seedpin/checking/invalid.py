@@ -52,12 +52,10 @@ def invalid_result(context: CheckContext, pending: PendingCheck, error: Exceptio
     calls = tuple(context.state.calls_for_check()) if pending.calls is None else pending.calls
     obtained = pending.obtained
     items, names = (obtained.items(), obtained.names) if obtained is not None else ((), ())
-    parted = parting(
-        trace_of(calls, items, names, pending.kind.word),
-        golden,
-        came_out=obtained is not None,
-        nonfinite=isinstance(error, NonFiniteClipError),
-    )
+    trace, nonfinite = trace_of(calls, items, names), isinstance(error, NonFiniteClipError)
+    parted = None
+    if trace is not None:
+        parted = parting(trace, golden, came_out=obtained is not None, nonfinite=nonfinite)
     own = context.store.manifest_path(key)
     result = CheckResult(
         test=key.test,

@@ -249,7 +249,7 @@ def locate(artifact: Artifact, comparison: Comparison) -> Comparison:
         return dataclasses.replace(comparison, decision=_draws_compared(artifact, golden, decision))
     obtained = artifact.obtained
     trace = trace_of(artifact.calls, obtained.items(), obtained.names, obtained.kind.word)
-    parted = None if golden is None or identical else parting(trace, golden)
+    parted = None if trace is None or golden is None or identical else parting(trace, golden)
     return dataclasses.replace(comparison, trace=trace, divergence=parted)
 
 
@@ -360,7 +360,7 @@ def say(artifact: Artifact, comparison: Comparison, result: CheckResult) -> Chec
         result,
         golden_dir=context.settings.golden_dir,
         run_folder=context.settings.shown(context.run.path),
-        hint=context.offered(result, hint),
+        hint=hint if context.offered is None else context.offered(result, hint),
         earlier=comparison.earlier,
         reference="" if context.revision is None else context.revision.short,
     )

@@ -177,9 +177,13 @@ class SeedpinSession:
 
     def _find_unchecked(self, item: pytest.Item, state: AttemptState, report: pytest.TestReport) -> None:
         """A passed test that has goldens which it did not check fails; an update only says so."""
-        from seedpin.plugin.unchecked import find_unchecked
+        from seedpin.checking.unchecked import find_unchecked
 
-        found = find_unchecked(item, state)
+        update = self.config.stash[UPDATE]
+        if update.collect or AGAINST in self.config.stash:
+            return
+        updating = update.mode is not None
+        found = find_unchecked(node_of(item), _where(item), state, self.settings, updating=updating)
         state.results += found
         failing = [result for result in found if not result.passed]
         if failing:
@@ -344,4 +348,4 @@ def _messages(failing: list[CheckResult]) -> str:
 
 def _where(item: pytest.Item) -> str:
     path, line, _ = item.location
-    return f"{path}:{(line or 0) + 1}"
+    return f"{Path(path).as_posix()}:{(line or 0) + 1}"

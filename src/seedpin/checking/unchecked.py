@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import pytest
-
-from seedpin.plugin.nodes import node_of
-from seedpin.plugin.state import AGAINST, CONFIG, UPDATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,21 +17,18 @@ if TYPE_CHECKING:
     from seedpin.run.result import CheckResult
 
 
-def find_unchecked(item: pytest.Item, state: AttemptState) -> list[CheckResult]:
-    """A record for each golden of this device class that no check of ``item``, which passed, asked for.
+def find_unchecked(
+    test: str, location: str, state: AttemptState, settings: Config, *, updating: bool
+) -> list[CheckResult]:
+    """A record for each golden of this device class that no check of ``test``, which passed, asked for.
 
     It looks at the goldens of every test, with a golden fixture or without: it costs one look for a folder.
     The device classes are those of the test's own checks; of a test without any, those of this machine. A
     name that was checked on one device is checked: which device a model runs on is the test's affair.
     """
-    config = item.config
-    update = config.stash[UPDATE]
-    if update.collect or AGAINST in config.stash:
-        return []
-    from seedpin.goldens.names import golden_folder, split_stem
+    from seedpin.goldens.names import decode_component, golden_folder, split_stem
 
-    settings = config.stash[CONFIG]
-    folder = settings.golden_path / golden_folder(node_of(item))
+    folder = settings.golden_path / golden_folder(test)
     try:
         names = sorted(entry.name for entry in os.scandir(folder))
     except OSError:
@@ -48,11 +41,28 @@ def find_unchecked(item: pytest.Item, state: AttemptState) -> list[CheckResult]:
     left = {name: parts for name, parts in found.items() if parts[0] not in checked}
     if not left:
         return []
+    from seedpin.run.result import CheckResult
+
     classes = {result.device_class for result in state.results} or _classes_here(
         settings, {device_class for _, device_class in left.values()}
     )
     return [
-        _record(item, state, folder / name, *parts, settings)
+        _record(
+            CheckResult(
+                test=test,
+                check=decode_component(parts[0]) or parts[0],
+                kind="video",
+                verdict="unchecked",
+                device_class=parts[1],
+                golden=(folder / name).relative_to(settings.golden_path).as_posix(),
+                message="",
+                location=location,
+                written="kept" if updating else None,
+                attempt=state.attempt,
+            ),
+            folder / name,
+            settings,
+        )
         for name, parts in left.items()
         if parts[1] in classes
     ]
@@ -74,54 +84,39 @@ def _classes_here(settings: Config, wanted: Iterable[str]) -> set[str]:
     return found
 
 
-def _record(
-    item: pytest.Item, state: AttemptState, path: Path, check: str, device_class: str, settings: Config
-) -> CheckResult:
+def _record(result: CheckResult, path: Path, settings: Config) -> CheckResult:
+    """``result`` with what the golden's manifest at ``path`` tells, and with its message."""
     from seedpin.compare.verdict import unchecked
     from seedpin.errors import SeedpinError
     from seedpin.goldens.manifest import from_json
-    from seedpin.goldens.names import decode_component
     from seedpin.goldens.store import digest_or_none
     from seedpin.run.message import format_failure
-    from seedpin.run.result import CheckResult
 
-    manifest: Manifest | None
-    try:
+    decision = unchecked(f"{result.test} passed without checking this golden, which it has.")
+    result = dataclasses.replace(result, manifest_digest=digest_or_none(path), reasons=decision.reasons)
+    # That a manifest is damaged is seen by whoever checks it.
+    with contextlib.suppress(SeedpinError, OSError):
         manifest = from_json(path.read_bytes(), path)
-    except (SeedpinError, OSError):
-        manifest = None  # that it is damaged is seen by whoever checks it
-    decision = unchecked(f"{node_of(item)} passed without checking this golden, which it has.")
-    where, line, _ = item.location
-    updating = item.config.stash[UPDATE].mode is not None
-    result = CheckResult(
-        test=node_of(item),
-        check=(decode_component(check) or check) if manifest is None else manifest.check,
-        kind=_kind(manifest),
-        verdict=decision.verdict.value,
-        device_class=device_class,
-        golden=path.relative_to(settings.golden_path).as_posix(),
-        message="",
-        location=f"{Path(where).as_posix()}:{(line or 0) + 1}",
-        seed=None if manifest is None else manifest.seed,
-        level=None if manifest is None else manifest.level,
-        profile=None if manifest is None else manifest.profile,
-        golden_digest=None if manifest is None else manifest.digest,
-        manifest_digest=digest_or_none(path),
-        facts_golden={} if manifest is None else dict(manifest.facts),
-        reasons=decision.reasons,
-        written="kept" if updating else None,
-        attempt=state.attempt,
-    )
+        result = dataclasses.replace(
+            result,
+            check=manifest.check,
+            kind=_fixture(manifest),
+            seed=manifest.seed,
+            level=manifest.level,
+            profile=manifest.profile,
+            golden_digest=manifest.digest,
+            facts_golden=dict(manifest.facts),
+        )
     message = format_failure(result, golden_dir=settings.golden_dir, run_folder="")
     return dataclasses.replace(result, message=message)
 
 
-def _kind(manifest: Manifest | None) -> str:
+def _fixture(manifest: Manifest) -> str:
     """The fixture that the check probably had."""
     from seedpin.errors import SeedpinError
     from seedpin.kinds.registry import kind_named
 
     try:
-        return "video" if manifest is None else kind_named(manifest.kind).fixture_of(manifest.facts)
+        return kind_named(manifest.kind).fixture_of(manifest.facts)
     except SeedpinError:
-        return "video" if manifest is None else manifest.kind
+        return manifest.kind
