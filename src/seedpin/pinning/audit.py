@@ -126,6 +126,7 @@ class _Audit:
 
         def make(original: Any) -> Callable[..., Any]:
             def noted(*args: Any, **kwargs: Any) -> Any:
+                # One asks another (uuid4 os.urandom, an unseeded NumPy generator SystemRandom): one finding.
                 if self.below:
                     return original(*args, **kwargs)
                 self.note(kind, what)

@@ -66,6 +66,7 @@ def write(value: Float32Precision) -> None:
     with _QUIET.first_time("write"):
         torch.set_float32_matmul_precision(value.matmul)
         torch.backends.cudnn.allow_tf32 = value.cudnn_tf32
+    # Last, as writing the old flags has just changed keys.
     _write_keys(value.keys)
 
 
@@ -94,6 +95,7 @@ def _read_keys() -> tuple[tuple[str, str, str], ...]:
 def _own_value(parent: tuple[str, str], child: tuple[str, str]) -> str:
     inherited, now = str(_get(*parent)), str(_get(*child))
     seen = []
+    # A child that follows its parent reads as each trial; one with a value of its own reads the same twice.
     for trial in ("tf32", "ieee"):
         _set(*parent, trial)
         seen.append(str(_get(*child)))

@@ -96,6 +96,7 @@ def install(level: str) -> None:
             raise
         _Registration.library = library
     elif not level and _Registration.library is not None:
+        # Forgotten before it is destroyed: a second attempt must not destroy it again.
         library, _Registration.library = _Registration.library, None
         library._destroy()
     _Registration.level = level

@@ -226,6 +226,7 @@ class SeededModel:
         watch = DeviceWatch()
         watch.begin()
         with ExitStack() as stack:
+            # Around the pin, so that they are back once it has ended, whatever happened inside.
             stack.enter_context(generators_kept(_unique([*self._seedpin_generators, *passed])))
             pinned = stack.enter_context(pin(info.seed, level=info.level, profile=self._seedpin_profile))
             pinned._devices.note_model(self)
@@ -241,6 +242,7 @@ class SeededModel:
                 stack.callback(lambda: object.__setattr__(self, "entropy_findings", tuple(*findings)))
                 findings.append(stack.enter_context(audit(settings.audit_policy, generator_passed=own)))
             result = method(*args, **kwargs)
+            # Run to its end in here: later, its draws would come from the caller's generators.
             if isinstance(result, _LAZY_RESULTS):
                 result = list(result)
             call.result = result
@@ -331,6 +333,7 @@ def _built(factory: Any, methods: tuple[str, ...], pinned: AbstractContextManage
     _refuse_nothing(made, name)
     if inspect.isclass(factory) or _is_model(made, methods):
         return made
+    # The function is what generates then: this first generator is let go, before it drew anything.
     if isinstance(made, types.GeneratorType):
         made.close()
     return factory

@@ -88,7 +88,9 @@ class Collector:
         saved = warnings.catch_warnings()
         saved.__enter__()
         self._saved = saved
+        # Else Python tells each place once in a process, and a later pin would collect nothing of it.
         warnings.filterwarnings("always", message=rf".*({_NO_IMPLEMENTATION}|{_CUBLAS})")
+        # Replaced, not `record=True`: what is not ours goes on to who showed it before, pytest for one.
         forward: Any = warnings.showwarning
 
         def show(

@@ -43,6 +43,7 @@ def generators_below(roots: Iterable[Any]) -> list[Any]:
 
 def _walk(root: Any) -> Iterator[tuple[str, Any]]:
     """``root`` and what it holds, breadth first, each object once, at most ``_LIMIT``; runs no user code."""
+    # Breadth first, so that the first path to an object is its shortest.
     queue: deque[tuple[str, Any]] = deque([("", root)])
     seen = {id(root)}
     while queue and len(seen) < _LIMIT:

@@ -153,6 +153,7 @@ class PinOrHole(Generic[_Held]):
     def __enter__(self) -> _Held:
         frame = self._frame()
         try:
+            # Noted before it begins, so that it is ended even where a signal comes in between.
             self._open.append(frame)
             if frame is not None:
                 stack.begin(frame)
@@ -281,6 +282,7 @@ class PinBlock(PinOrHole[Pin]):
             if named is not None:
                 raise named from error
         if error is None:
+            # After an error only that is said: a warning beside it would look like its cause.
             place = frame.origin
             ops = self._held(frame)._nondeterministic
             nondeterminism.warn_about(ops, seed=self._seed, file=place.file, line=place.line)

@@ -74,6 +74,7 @@ def apply_profile(profile: str) -> None:
     """
     _check_name(profile)
     _check_machine(profile)
+    # In the environment, so that what this process starts has the same profile.
     os.environ.update(_ENVIRONMENT[profile])
     _Active.profile = profile
     if CUBLAS_VARIABLE not in os.environ:

@@ -130,6 +130,7 @@ class LazyDeviceSource:
     def available(self) -> bool:
         is_compiled = getattr(self._module, "_is_compiled", None)
         in_bad_fork = getattr(self._module, "_is_in_bad_fork", None)
+        # After a fork CUDA can only raise. The parent's pin goes on in the child without it.
         return bool(is_compiled and is_compiled()) and not (in_bad_fork and in_bad_fork())
 
     def get_state(self) -> Any:
@@ -235,6 +236,7 @@ class Registry:
 
     def available(self) -> dict[str, RandomSource]:
         """The sources that can be seeded now, by name; loads the entry points the first time."""
+        # At the first pin and not at import: who offers a source may import a whole framework for it.
         if not self._entry_points_loaded:
             self._entry_points_loaded = True
             self._load_entry_points()

@@ -66,6 +66,7 @@ class _Stack:
         default_factory=weakref.WeakKeyDictionary
     )
     """What only a thread itself can put back, of a pin that it began and that another thread ended."""
+    # Re-entrant: a signal's handler that pins runs in the thread that holds it, and so does a finalizer.
     lock: Any = field(default_factory=threading.RLock)
 
     def renew_lock(self) -> None:
@@ -187,8 +188,10 @@ def _alone(work: Callable[[], _T]) -> _T:
 
 def _begin(frame: Frame) -> None:
     _refuse_beside(frame)
+    # What this thread still owes comes before the snapshot, which would save it as the user's choice.
     _pay()
     frame.sources, frame.switches = sources.snapshot(), switches.snapshot()
+    # On the stack before anything is set: whatever cuts the rest short, the end finds what to restore.
     _STACK.frames.append(frame)
     _settle()
     if frame.pin is None:
@@ -222,6 +225,7 @@ def _end(frame: Frame, error: BaseException | None) -> Report:
     frames = _STACK.frames
     if frame.pin is not None and frame.begun:
         _STACK.last = frame.pin
+    # It has ended before: given up with an outer one, or in a first attempt that a signal cut short.
     if frame not in frames:
         _settle()
         return Report(frame)
@@ -250,6 +254,7 @@ def _take_out(frame: Frame) -> list[str]:
         return []
     failures = _update_outer(frame, index, above) if frame.pin is None and frame.begun else []
     if above is not None:
+        # Nothing is restored now: the frame above still holds, and restores what this one saved when it ends.
         above.inherit(frame)
     else:
         failures += _restore(frame)
@@ -314,6 +319,7 @@ def _outer_of(hole: int) -> int:
 
 def _settle() -> None:
     """Bring what lasts as long as some pin does into line with the stack."""
+    # Derived from the stack each time, never counted: a signal cuts in anywhere, and then this runs again.
     if _STACK.frames:
         _WATCH.start()
     else:
@@ -392,6 +398,7 @@ def give_up(frames: list[Frame], because: str) -> None:
 
 def abandon(frame: Frame) -> None:
     """End ``frame``, whose manager is going away while its block never ended; warn where it began."""
+    # At the interpreter's end modules are half gone, and nothing draws any more.
     if sys.is_finalizing() or frame not in _STACK.frames:
         return
     error = GeneratorExit()

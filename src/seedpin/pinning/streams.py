@@ -85,6 +85,7 @@ class TwinWatch:
             if generator is None:  # by far the most
                 return op.redispatch(keys, *args, **options)
             known = innermost()
+            # Cheapest first: all but the first draw from a generator with the pin's seed end here.
             if known is None or known.told or known.drawn_at or generator.initial_seed() != known.seed:
                 return op.redispatch(keys, *args, generator=generator, **options)
             pinned = _pinned_if_at_start(generator)

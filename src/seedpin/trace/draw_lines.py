@@ -24,6 +24,7 @@ def compact(lines: Iterable[str]) -> tuple[str, ...]:
         count = sum(1 for _ in group)
         runs.append(line if count == 1 else f"{count} x {line}")
     if len(runs) > _LINES:
+        # A manifest is read by people and kept in git: a thousand lines of draws would bury all else in it.
         rest = "\n".join(runs[_LINES:])
         runs[_LINES:] = [f"and {len(runs) - _LINES} more, #{xxh3_64_hexdigest(rest.encode())}"]
     return tuple(runs)

@@ -125,6 +125,7 @@ def to_bytes(trace: Trace) -> bytes:
     }
     blob = json.dumps(head, sort_keys=True, separators=(",", ":")).encode()
     parts = [struct.pack("<I", len(blob)), blob]
+    # The order is the format. Columns of version 2 follow those of version 1.
     numbers = [*columns.values(), argument_names, arguments, kinds, sizes]
     parts += [_pack(np.array(column, "<u4")) for column in numbers]
     parts.append(_pack(np.array(floats, "<f4")))
@@ -148,6 +149,8 @@ def from_bytes(data: bytes) -> Trace:
             f"the trace has format {version}; this seedpin reads up to {VERSION}.", hint="upgrade seedpin"
         )
     body = data[_HEADER.size :]
+    # It tells damage only. A file that somebody made up has a digest to match: hence the limit on what it may
+    # unpack to, and the checks of every value below.
     if xxh3_64_intdigest(body) != digest:
         raise TraceError("the trace is damaged: its digest does not match.", hint=again)
     try:

@@ -44,6 +44,7 @@ def tree(records: Sequence[Record]) -> list[Node]:
         while len(stack) > record.depth:
             stack.pop()
         (stack[-1].children if stack else roots).append(node)
+        # These hold nothing: a record that is deeper than one of them lies in what is open around it.
         if record.kind not in ("draw", "mark", "clip", "op"):
             stack.append(node)
     return roots
@@ -69,12 +70,14 @@ def align(golden: Sequence[Node], here: Sequence[Node]) -> list[RecordPair]:
         elif h is not None:
             new.append(here[h])
     settle()
+    # Moved ones first: a draw that only stands elsewhere would else be joined with a neighbour like it.
     return _join_draws(_find_moved(rows))
 
 
 def _key(node: Node) -> Hashable:
     record = node.record
     if record.kind == "draw":
+        # Who asked is part of it: latents and noise may be alike in function, shape and generator.
         return ("draw", record.name, record.extra.get("generator"), _shape(record), record.extra.get("in"))
     return record.kind, record.name
 
@@ -150,6 +153,7 @@ def _same_draw(one: RecordPair, other: RecordPair) -> bool:
     old, new = golden.record, here.record
     if "unseen" in old.extra or "unseen" in new.extra:
         return False
+    # Two names, as the first is often that of a helper through which a library makes all of its draws.
     same_function = old.extra.get("in", "").split(" < ")[:2] == new.extra.get("in", "").split(" < ")[:2]
     same_shape = _shape(old) == _shape(new)
     return same_function or (

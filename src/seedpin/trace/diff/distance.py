@@ -35,6 +35,8 @@ def distance(golden: Fingerprint, here: Fingerprint) -> float | None:
     a, b = golden.sketch, here.sketch
     if golden.shape != here.shape or a is None or b is None or len(a.samples) != len(b.samples):
         return None
+    # The largest of four, as each is blind to something: samples to a lone outlier, norms to what changed
+    # places, the largest magnitude to all but one element.
     apart = math.dist(a.samples, b.samples)
     scale = max(math.hypot(*a.samples), math.hypot(*b.samples), _TINY)
     norm = max(abs(a.norm), abs(b.norm), _TINY)

@@ -58,6 +58,7 @@ def one_sided(traces: AlignedTraces, event: Event) -> Divergence | None:
 def at_input(traces: AlignedTraces, event: Event) -> Divergence | None:
     """Of a call whose inputs or weights differ, or a draw that is another; None where its output agrees."""
     golden, here = _both(event)
+    # What gave the same did no harm: an argument may have been renamed, or be unused.
     if all_agree(golden.outputs, here.outputs) is True or golden.kind in ("clip", "mark"):
         return None
     if golden.kind == "draw":
@@ -170,6 +171,8 @@ def _draw(traces: AlignedTraces, event: Event, golden: Record, here: Record) -> 
         return None
     number = wording.draw_number(traces.here, here)
     place, told = wording.draw_place(here), wording.draw(here)
+    # In this order: another generator explains another state, another state explains other values, and shape,
+    # dtype and arguments explain values that differ from one state.
     labels = golden.extra.get("generator", ""), here.extra.get("generator", "")
     if labels[0] != labels[1]:
         sentence = f"random draw {number} comes from another generator, {labels[0]} -> {labels[1]}: {told}"

@@ -47,6 +47,8 @@ def first_divergence(golden: Trace, here: Trace) -> Divergence | None:
 
 def _first(golden: Trace, here: Trace) -> Divergence | None:
     traces = aligned(golden, here)
+    # What differs and has shown no effect yet: it is to blame if something after it differs for certain, and
+    # nothing is said of it otherwise.
     soft: list[tuple[Event, Divergence]] = []
     for event in traces.events:
         if event.phase in ("lost", "new", "moved"):
@@ -54,6 +56,8 @@ def _first(golden: Trace, here: Trace) -> Divergence | None:
             if divergence is not None:
                 soft.append((event, divergence))
         elif event.phase == "in":
+            # A plain value that differs may be handed on: a call inside may tell better what it did. A tensor
+            # that differs at the input already is no fault of anything inside.
             divergence = at_input(traces, event)
             if (
                 divergence is not None
@@ -106,6 +110,7 @@ def _blame(soft: list[tuple[Event, Divergence]], event: Event, divergence: Diver
             if candidate.kind == "records" and beside and record is not None and record.kind != "mark":
                 return candidate
     if divergence.kind in ("glue", "argument", "clip") or event.phase == "out":
+        # The nearest one explains more than one long before it.
         for earlier, candidate in reversed(soft):
             around = earlier.golden
             encloses = around is not None and (

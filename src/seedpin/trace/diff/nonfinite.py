@@ -23,6 +23,7 @@ def first_nonfinite(trace: Trace) -> Divergence | None:
     they are earlier outputs: the sentence says which of a call's inputs were looked at.
     """
     ended = list(_by_end(tree(trace.records)))
+    # NaN first, wherever it stands: an infinity may be meant, as in a mask of attention, a NaN never is.
     for word, test in (("NaN", math.isnan), ("an infinity", math.isinf)):
         for index, record in enumerate(ended):
             if any(test(_largest(seen)) for seen in _tensors(record.outputs)):

@@ -46,6 +46,7 @@ def build(
         total, missing = sums[id(held)]
         if doubtful and not fresh:
             missing += tuple([name for part in held.names if (name := f"{raw.name}.{part}") in doubtful])
+        # The very same object: nothing was read anew between the two calls.
         changed = () if before is None or before is held else _rewritten(raw.name, before, held, prints)
         records.append(raw.record(prints, total, missing, changed))
     named = {name: prints[slot] for name, slot in weights.named.items()}

@@ -141,6 +141,7 @@ def _watched(
             return original(*args, **kwargs)
         if training and len(args) > training and not args[training]:
             return original(*args, **kwargs)  # A dropout in eval mode: by far the most frequent caller.
+        # The original is called outside of the guard: an error in it is the model's, and no note of ours.
         draw = recorder.guarded(name, _before, recorder, args, kwargs, depends_on)
         result = original(*args, **kwargs)
         if draw is not None:
@@ -173,6 +174,7 @@ def _after(
     kwargs: Mapping[str, Any],
     may_draw: bool,
 ) -> None:
+    # The state tells, not the arguments: a dropout of probability 0, or of no elements, draws nothing.
     if may_draw and draw.before == generator_state(draw.generator):
         return
     site, functions = call_site(2)
@@ -249,6 +251,7 @@ class StateWatch:
         for kind in ("cuda", "xpu"):
             module = getattr(torch, kind)
             if module.is_initialized():
+                # To ask a device that was not started would start it; one may start during the call.
                 for index, generator in enumerate(module.default_generators):
                     key = f"{kind}:{index}"
                     if key not in self._devices:

@@ -50,6 +50,7 @@ _NATIVE: dict[object, np.dtype[Any]] = {
     },
 }
 """Dtypes whose memory is read as it is, and what NumPy calls them."""
+# By exact class: of any other, even `data_ptr` may be the user's own code.
 _PLAIN_TYPES = frozenset([torch.Tensor, torch.nn.Parameter])
 
 
@@ -108,6 +109,8 @@ class Fingerprints:
             if tensor.is_inference():  # Has no version; to ask for it takes 20 microseconds, and raises.
                 return self._fresh(tensor, samples, pointer)
             version, key = tensor._version, id(tensor)
+            # All three, as none is enough: an id is given anew, an edit in place moves the version alone, and
+            # `tensor.data = other` the address alone.
             known = self._recent.get(key)
             if known is not None and known[0]() is tensor and known[1] == version and known[2] == pointer:
                 slot = known[3]
@@ -116,6 +119,7 @@ class Fingerprints:
                     return slot
             slot = self._fresh(tensor, samples, pointer)
             if len(self._recent) >= _REMEMBERED:
+                # At once and not by age: it is there for a tensor that goes from one module to the next.
                 self._recent.clear()
             self._recent[key] = weakref.ref(tensor), version, pointer, slot
             return slot

@@ -114,6 +114,7 @@ def host_array(tensor: torch.Tensor) -> npt.NDArray[Any]:
     try:
         array = tensor.numpy()
     except (RuntimeError, TypeError):
+        # float8 and its kin, for which NumPy has no dtype: their bytes are all that a hash needs.
         if tensor.dtype.itemsize == 1:
             array = tensor.view(torch.int8).numpy()
         else:

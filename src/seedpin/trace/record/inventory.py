@@ -44,6 +44,7 @@ class ModelInventory:
         for source in (declared if isinstance(declared, Mapping) else {}, attributes):
             for key, value in list(source.items()):
                 if key[0] != "_" and key not in _STATE:
+                    # The object's own attribute wins over what it declared: somebody may have set it since.
                     settings[key] = _kept(value)
         self._taken.append((name, type(obj).__name__, settings))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Loops"]
 
+# For a scheduler that does not tell how many timesteps it has: it never steps past its end.
 _ENDLESS = 1 << 30
 
 
@@ -23,6 +24,7 @@ class Loops:
 
     def set(self, scheduler: str, length: int | None) -> None:
         """A scheduler got its timesteps: another loop begins, unless the last one has not taken a step."""
+        # Two schedulers of one loop (video and sound) are both set before the first step of either.
         if self._done or self._number < 0:
             self._begin()
         self.step, self.loop = 0, self._number

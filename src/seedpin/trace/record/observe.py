@@ -50,6 +50,7 @@ def observe(
     elif isinstance(value, np.ndarray):
         into.append((name, table.array(value, samples)))
     elif len(into) >= limit:
+        # Once, however much more there is.
         if into[-1][0] != "…":
             into.append(("…", Value(f"<more than {_SLOTS:,} items>")))
     elif depth < _DEPTH and isinstance(value, (list, tuple)) and not _scalars(value):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpMode", "eagerly"]
 
+# What these give is whatever lay in memory: two runs would part there, and mean nothing by it.
 _UNINITIALISED = ("aten.empty", "aten.new_empty", "aten.resize_", "aten.empty_like", "aten.empty_strided")
 
 
@@ -88,6 +89,7 @@ def _before(recorder: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[s
 def _after(recorder: Recorder, func: Any, op: _Op, result: object) -> None:
     if op.raw is not None and not str(func).startswith(_UNINITIALISED):
         recorder.see("", result, op.raw.outputs, MODULE_SAMPLES)
+    # The tag says that it may draw; whether it did, the state tells.
     if op.seeded and generator_state(op.generator) != op.before:
         extra = {
             "generator": generator_label(op.generator, op.given),

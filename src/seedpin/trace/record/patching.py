@@ -53,6 +53,8 @@ class Patches:
 
     def undo(self) -> None:
         """Put everything back."""
+        # A recording that began within this one and ends after it has ours down as what it found: it looks
+        # here what to put back instead.
         for _, _, value, before in self._done:
             _stale[value] = before
         while self._done:
@@ -71,8 +73,10 @@ def _put(owner: Any, name: str, value: object) -> None:
         if value is ABSENT:
             type.__delattr__(owner, name)
         else:
+            # A metaclass may have a `__setattr__` of its own.
             type.__setattr__(owner, name, value)
         return
+    # nn.Module's `__setattr__` would look for parameters and submodules, and a model's own may do anything.
     namespace = owner.__dict__
     if value is ABSENT:
         namespace.pop(name, None)

@@ -21,5 +21,6 @@ dispatch_modes = torch._C._len_torch_dispatch_stack
 @contextmanager
 def quietly() -> Iterator[None]:
     """No mode of torch sees what is done in the block."""
+    # The second only where there is a mode to disable: the block stands around each call that is watched.
     with torch._C.DisableTorchFunction(), _disable_current_modes() if dispatch_modes() else nullcontext():
         yield

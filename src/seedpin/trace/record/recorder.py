@@ -45,6 +45,7 @@ __all__ = ["MAX_RECORDS", "Recorder", "mark", "record"]
 T = TypeVar("T")
 MAX_RECORDS = 200_000
 
+# Several, as recordings nest; by context, as tasks of asyncio take turns in one thread.
 _recorders: ContextVar[tuple[Recorder, ...]] = ContextVar("seedpin_recorders", default=())
 
 
@@ -131,6 +132,7 @@ class Recorder(Contained):
         patches, live = Patches(), Live(self)
         self._watch = Watch(patches, live, self._adopt)
         self._thread = get_ident()
+        # Before anything is replaced: no generator moves unnoticed from here on.
         self.guarded("the run's settings", self._begin)
         try:
             self.guarded("the model", self._watch_all, self._watch)
@@ -145,6 +147,7 @@ class Recorder(Contained):
                     self.guarded("draws", patch_draws, patches, live)
                     yield
         finally:
+            # First of all: whatever fails from here on fails with the model as it was.
             patches.undo()
             self._watch.close()
             self._watch = None
@@ -215,6 +218,8 @@ class Recorder(Contained):
         try:
             call = entry.call
             entry.call = call + 1
+            # At stages and steps, not at each module: it hashes the state of every generator that torch has.
+            # Python's and NumPy's, which a model seldom draws from, are looked at once for each name.
             if entry.kind != "module" and (entry.scheduler or not call):
                 self._moved_states(others=not call)
             if len(self._records) >= self._max_records:
@@ -246,6 +251,7 @@ class Recorder(Contained):
     def _inputs(self, items: Iterable[tuple[str, Any]], into: Slots) -> None:
         table = self._fingerprints
         for name, value in items:
+            # The two commonest cases, by exact class: anything else costs a dozen questions.
             if type(value) is torch.Tensor:
                 into.append((name, table.tensor(value)))
             elif value is None:
@@ -280,9 +286,11 @@ class Recorder(Contained):
                 self.leave(entry, owner, raw, result, raised)
             return
         self.busy = True
+        # It may have ended without coming to `forward`, by an error in a hook: the next one is a call again.
         entry.inside = False
         try:
             if raw is not None:
+                # Whatever is still open above it has ended too, though its end was not seen.
                 while self._open and self._open.pop() is not raw:
                     pass
                 if entry.stage:
@@ -413,6 +421,7 @@ class Recorder(Contained):
 
     def trace(self) -> Trace:
         """All that was recorded so far; waits for an accelerator's fingerprints."""
+        # The frames may be added after the block, and so after a trace was asked for.
         if self._trace is not None and len(self._trace.records) == len(self._records):
             return self._trace
         collecting = gc.isenabled()

@@ -121,6 +121,7 @@ class _Walker:
         self.parts.notes.append(f"{where} could not be looked into: {type(error).__name__}")
 
     def _walk(self, obj: Any, path: str, depth: int, *, root: bool, stage: bool, own: bool) -> None:
+        # Modules nest deeper than plain objects do: what lies below one may lie further down.
         if id(obj) in self._seen or self.visited >= _MAX_OBJECTS or depth > _MAX_DEPTH + 20 * (not own):
             return
         if not root and isinstance(obj, (str, int, float, torch.Tensor, types.ModuleType, type)):
@@ -167,6 +168,7 @@ class _Walker:
         below = "" if root else path
         for name, child in module._modules.items():
             if child is not None and id(child) not in self._seen:
+                # torch.compile's wrapper: what it wraps is the same stage, not one more.
                 whole = name == "_orig_mod"
                 inner = f"{path}._orig_mod" if whole else _join(below, name)
                 try:
@@ -189,6 +191,8 @@ def _join(path: str, name: str) -> str:
 
 def _is_scheduler(obj: Any) -> bool:
     cls = type(obj)
+    # By what it can do: pipelines bring schedulers of their own, under any base class. The name alone counts
+    # where it has a `step` but takes its timesteps elsewhere.
     return callable(getattr(cls, "step", None)) and (
         callable(getattr(cls, "set_timesteps", None)) or "cheduler" in cls.__name__
     )
@@ -203,6 +207,7 @@ def _is_foreign(obj: Any) -> bool:
 
 def _is_part(value: Any) -> bool:
     """Whether a global that a function names may be part of the model."""
+    # A function names classes, helpers, half a library. A pipeline is callable as well, but has a scheduler.
     if isinstance(value, nn.Module) or not callable(value):
         return True
     return "scheduler" in (own_attributes(value) or ())

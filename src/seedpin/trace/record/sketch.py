@@ -24,6 +24,7 @@ def positions(count: int, samples: int) -> npt.NDArray[np.int64]:
     return ((2 * np.arange(samples, dtype=np.int64) + 1) * count) // (2 * samples)
 
 
+# The golden ratio's step is irrational: no stride of a shape falls into step with the weights.
 _WEIGHTS = np.cos(np.arange(1024) * 0.6180339887498949 + 1.0).astype(np.float32)
 
 

@@ -57,6 +57,8 @@ class Watch:
         copies: objects of the class that come up later are reported as well.
         """
         namespace = own_attributes(owner) or {}
+        # A `forward` of the object's own (an offloading hook's, a compiled one) stays untouched: its call was
+        # seen at `__call__`, and whoever put it there may take it away again during the call.
         if attribute in namespace and attribute != "forward":
             return self._on_object(owner, attribute, entry, namespace[attribute])
         # The first call of a lazy module makes it another class.
@@ -131,6 +133,8 @@ def _method(
         else:
             original = MethodType(resolved, self)
         entry = table.get(id(self))
+        # An id is given anew once its object is gone. A lazy module stands in the tables of both of its
+        # classes, and only that of the class that it has now may report it.
         if entry is None or type(self) is not cls or entry.owner() is not self:
             entry = None if adopt is None else adopt(self, attribute)
         recorder = live.recorder
@@ -187,4 +191,5 @@ class _Stand:
         return copy.deepcopy(self.__wrapped__, memo)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
+        # Pickle wants a function whose result is the object: the item of a list is another one than `self`.
         return operator.getitem, ([self.__wrapped__], 0)

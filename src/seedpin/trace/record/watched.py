@@ -59,6 +59,7 @@ def _reference(owner: object) -> Callable[[], object]:
     try:
         return weakref.ref(owner)
     except TypeError:  # __slots__
+        # Kept alive then, for as long as the recording lasts.
         return lambda: owner
 
 

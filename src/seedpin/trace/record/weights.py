@@ -162,6 +162,7 @@ class Weights:
         were taken to have the weights of before.
         """
         room = _VERIFIED_BYTES
+        # By tensor, as tied weights have several names: hashed once, they take their room once.
         again: dict[int, int] = {}
         held = [
             (not is_buffer, _bytes(tensor), name, tensor, slot)
