@@ -9,8 +9,15 @@ import pytest
 from support.net import NET, TEST
 from support.project import Project
 
-# pytester forgets what a run in this process imported; these must not be imported twice.
-for name in ("torch", "seedpin.checking.gate", "seedpin.pinning.model", "seedpin.checking.calls"):
+# pytester forgets what a run in this process imported; these must not be imported twice. torch imports
+# torch._dynamo at the first seeding or compiling, and that registers operators, once a process.
+for name in (
+    "torch",
+    "torch._dynamo",
+    "seedpin.checking.gate",
+    "seedpin.pinning.model",
+    "seedpin.checking.calls",
+):
     import_module(name)
 
 
