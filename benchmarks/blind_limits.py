@@ -15,8 +15,10 @@ import numpy.typing as npt
 from skimage import data, transform
 
 from seedpin.clip.clip import Clip
-from seedpin.compare.metrics import CLIP_METRICS, HIGHER_IS_BETTER, compare_clips
-from seedpin.compare.tensors import TENSOR_METRICS, compare_tensors
+from seedpin.compare.table import OWN
+from seedpin.compare.tensors import compare_tensors
+from seedpin.kinds.clip import CLIP
+from seedpin.kinds.measure import measure
 
 Pixels = npt.NDArray[np.uint8]
 NAMES = ("astronaut", "chelsea", "coffee", "rocket", "camera", "brick", "grass", "coins", "moon")
@@ -34,23 +36,23 @@ def main() -> None:
     goldens = dict(photographs())
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3)).astype(np.uint8)
     fixed = {"black": np.zeros_like(noise), "noise": noise, "flat grey": np.full_like(noise, 128)}
+    clips = [row for row in OWN if row.kind == "clip" and row.name != "temporal"]
+    tensors = [row for row in OWN if row.kind == "tensors" and row.blind_from is not None]
     found: dict[str, dict[str, list[float]]] = {}
     for name, golden in goldens.items():
         others = {f"{other}": pixels for other, pixels in goldens.items() if other != name} | fixed
         for other, pixels in others.items():
-            kind = other if other in fixed else "another photograph"
-            row = found.setdefault(kind, {})
-            metrics = compare_clips(Clip(golden[None]), Clip(pixels[None]))
-            for metric in CLIP_METRICS:
-                row.setdefault(metric, []).append(metrics.worst(metric)[1])
-            tensors = compare_tensors({"x": golden.astype(np.float32)}, {"x": pixels.astype(np.float32)})
-            for metric in TENSOR_METRICS[:2]:
-                row.setdefault(metric, []).append(tensors.worst(metric)[1])
-    columns = ("psnr", "ssim", "max_abs", "mean_abs", "changed", "relative_l2", "cosine")
-    print(f"{'':<20}" + "".join(f"{column:>13}" for column in columns))
-    for kind, row in found.items():
-        best = [max(row[one]) if one in HIGHER_IS_BETTER else min(row[one]) for one in columns]
-        print(f"{kind:<20}" + "".join(f"{value:>13.4g}" for value in best))
+            content = found.setdefault(other if other in fixed else "another photograph", {})
+            metrics = measure(CLIP, Clip(golden[None]), Clip(pixels[None]), [row.name for row in clips])
+            for row in clips:
+                content.setdefault(row.name, []).append(metrics.worst(row.name)[1])
+            distances = compare_tensors({"x": golden.astype(np.float32)}, {"x": pixels.astype(np.float32)})
+            for row in tensors:
+                content.setdefault(row.name, []).append(distances.worst(row.name)[1])
+    print(f"{'':<20}" + "".join(f"{row.name:>14}" for row in (*clips, *tensors)))
+    for shown, values in found.items():
+        best = [(max if row.higher else min)(values[row.name]) for row in (*clips, *tensors)]
+        print(f"{shown:<20}" + "".join(f"{value:>14.4g}" for value in best))
 
 
 if __name__ == "__main__":

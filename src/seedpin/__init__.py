@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from seedpin.checking.script import check as check
     from seedpin.clip.adapt import as_clip as as_clip
     from seedpin.clip.clip import Clip as Clip
+    from seedpin.compare.metric import Metric as Metric
+    from seedpin.compare.table import register_metric as register_metric
     from seedpin.environment.device import DeviceClass as DeviceClass
     from seedpin.environment.device import device_class as device_class
     from seedpin.environment.fingerprint import Environment as Environment
@@ -45,6 +47,7 @@ _HOME = {
     "Gate": "seedpin.checking.gate",
     "GoldenMismatch": "seedpin.errors",
     "Kind": "seedpin.kinds.base",
+    "Metric": "seedpin.compare.metric",
     "Pin": "seedpin.pinning.pin",
     "RandomSource": "seedpin.pinning.sources",
     "SeededModel": "seedpin.pinning.model",
@@ -57,6 +60,7 @@ _HOME = {
     "device_class": "seedpin.environment.device",
     "mark": "seedpin.trace.record.recorder",
     "pin": "seedpin.pinning.pin",
+    "register_metric": "seedpin.compare.table",
     "register_source": "seedpin.pinning.sources",
     "seeded_model": "seedpin.pinning.model",
     "unpinned": "seedpin.pinning.pin",
@@ -72,6 +76,7 @@ __all__ = [
     "Gate",
     "GoldenMismatch",
     "Kind",
+    "Metric",
     "Pin",
     "RandomSource",
     "SeededModel",
@@ -85,6 +90,7 @@ __all__ = [
     "device_class",
     "mark",
     "pin",
+    "register_metric",
     "register_source",
     "seeded_model",
     "unpinned",

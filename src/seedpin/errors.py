@@ -4,6 +4,7 @@
     |-- UsageError
     |   |-- ConfigError            an unknown or unusable option, in a file or on the command line
     |   |-- ToleranceError         an unknown, contradictory or ambiguous tolerance
+    |   |-- MetricError            a metric that is none, or whose function gave no number
     |   |-- KindError              a package brings a kind of golden that cannot be used
     |   |-- DuplicateGoldenError   two checks would share one golden
     |   |-- UpdateRefusedError     an update was asked for where it is not allowed
@@ -93,6 +94,12 @@ class ToleranceError(UsageError):
     """An unknown, contradictory or ambiguous tolerance."""
 
     slug = "tolerance"
+
+
+class MetricError(UsageError):
+    """A metric that a project or a package brings and that is none, or whose function gave no number."""
+
+    slug = "metric"
 
 
 class KindError(UsageError):

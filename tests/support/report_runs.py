@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from seedpin.clip.clip import Clip
 from seedpin.clip.digest import clip_digest, file_digest, frame_digests
-from seedpin.compare.metrics import compare_clips
+from seedpin.compare.clips import compare_clips
 from seedpin.compare.tolerance import check_limits, parse_tolerance
 from seedpin.goldens.store import GoldenKey
 from seedpin.run.ledger import GOLDEN, OBTAINED, Run

@@ -11,7 +11,7 @@ import torch
 from skimage import metrics as reference_metrics
 
 from seedpin.clip.clip import Clip
-from seedpin.compare.metrics import CLIP_METRICS, ClipMetrics, compare_clips
+from seedpin.compare.clips import CLIP_METRICS, ClipMetrics, compare_clips
 from seedpin.compare.ssim import frame_ssim, window_of
 from seedpin.compare.tensors import TensorMetrics, compare_tensors, tensor_facts
 from seedpin.errors import ClipError, NonFiniteClipError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seedpin.clip.clip import Clip
-from seedpin.compare.metrics import ClipMetrics, compare_clips
+from seedpin.compare.clips import ClipMetrics, compare_clips
 from seedpin.compare.tensors import compare_tensors, tensor_facts
 from seedpin.compare.tolerance import Tolerance
 from seedpin.compare.verdict import (
@@ -37,10 +37,10 @@ SAME = Side(CLIP.facts(), "sha256:a", "cpu-x", HERE, 7, "strict")
 DIFFERENT = replace(SAME, digest="sha256:b")
 MOVED = replace(DIFFERENT, environment=ELSEWHERE)
 
-LOOSE = Tolerance(max_abs=3.0)
-LOOSE_HERE = Tolerance(max_abs=3.0, same_environment=True)
-TIGHT = Tolerance(max_abs=1.0)
-TIGHT_HERE = Tolerance(max_abs=1.0, same_environment=True)
+LOOSE = Tolerance({"max_abs": 3.0})
+LOOSE_HERE = Tolerance({"max_abs": 3.0}, same_environment=True)
+TIGHT = Tolerance({"max_abs": 1.0})
+TIGHT_HERE = Tolerance({"max_abs": 1.0}, same_environment=True)
 
 
 def off_by(levels: int) -> ClipMetrics:
@@ -175,7 +175,7 @@ def test_three_garbage_frames_of_45_never_pass() -> None:
     frames[10:13] = rng.integers(0, 256, frames[10:13].shape)
     found = compare_clips(CLIP, Clip(frames, fps=8))
     assert found.mean("ssim") >= 0.93
-    tolerance = Tolerance(ssim=0.93, same_environment=True)
+    tolerance = Tolerance({"ssim": 0.93}, same_environment=True)
     decision = decide(GOLDEN, DIFFERENT, metrics=found, tolerance=tolerance)
     assert decision.verdict is Verdict.CHANGED
     assert decision.margins[0].frame in (10, 11, 12)
@@ -184,7 +184,7 @@ def test_three_garbage_frames_of_45_never_pass() -> None:
 
 def test_every_limit_has_to_hold() -> None:
     """One broken limit among several fails, and only it is in the reasons."""
-    tolerance = Tolerance(max_abs=1.0, ssim=0.5, same_environment=True)
+    tolerance = Tolerance({"max_abs": 1.0, "ssim": 0.5}, same_environment=True)
     found = decide(GOLDEN, DIFFERENT, metrics=TWO, tolerance=tolerance)
     assert found.verdict is Verdict.CHANGED
     assert [margin.ok for margin in found.margins] == [True, False]
@@ -317,8 +317,8 @@ def test_tensors_are_decided_alike() -> None:
     golden = replace(GOLDEN, facts=facts)
     side = replace(DIFFERENT, facts=facts)
     found = compare_tensors(golden_tensors, other)
-    tight = Tolerance("tensors", relative_l2=0.001, same_environment=True)
-    loose = Tolerance("tensors", relative_l2=0.1, same_environment=True)
+    tight = Tolerance({"relative_l2": 0.001}, "tensors", same_environment=True)
+    loose = Tolerance({"relative_l2": 0.1}, "tensors", same_environment=True)
     assert decide(golden, side, metrics=found, tolerance=loose).verdict is Verdict.WITHIN_TOLERANCE
     broken = decide(golden, side, metrics=found, tolerance=tight)
     assert broken.verdict is Verdict.CHANGED
@@ -333,7 +333,7 @@ def test_a_close_miss_does_not_read_as_a_hit() -> None:
     """Where rounding would print the limit itself, the value is printed in full."""
     values = (0.98 - 1e-9,)
     one = ClipMetrics(values, (50.0,), (1.0,), (1.0,), (1.0,), (0.0,), 255.0)
-    found = decide(GOLDEN, DIFFERENT, metrics=one, tolerance=Tolerance(ssim=0.98, same_environment=True))
+    found = decide(GOLDEN, DIFFERENT, metrics=one, tolerance=Tolerance({"ssim": 0.98}, same_environment=True))
     assert found.reasons[0] == "ssim of frame 0 is 0.979999999; at least 0.98 is declared."
 
 

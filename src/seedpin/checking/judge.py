@@ -13,6 +13,8 @@ from seedpin.checking.context import CheckContext
 from seedpin.checking.evidence import doubt, fitting, neighbours, parting, renamed
 from seedpin.checking.keep import write_obtained, write_staged_golden
 from seedpin.compare.fallback import Fallback, choose_fallback, parse_fallbacks
+from seedpin.compare.measured import Metrics
+from seedpin.compare.tolerance import Tolerance
 from seedpin.compare.verdict import Decision, Reference, Side, Verdict, damaged, decide, missing, unstable
 from seedpin.environment.fingerprint import Environment
 from seedpin.errors import (
@@ -24,6 +26,7 @@ from seedpin.errors import (
 )
 from seedpin.goldens.content import load
 from seedpin.goldens.store import Golden, GoldenKey, digest_or_none
+from seedpin.kinds.measure import measure
 from seedpin.run.attempts import Attempt, attempt_of, unsteady
 from seedpin.run.message import format_failure
 from seedpin.run.result import CheckResult
@@ -54,7 +57,7 @@ class Comparison:
 
     stored: StoredGolden
     decision: Decision
-    metrics: Any = None
+    metrics: Metrics | None = None
     hints: tuple[str, ...] = ()
     earlier: CheckResult | None = None
     write: bool = False
@@ -128,14 +131,39 @@ def compare_with_golden(artifact: Artifact, stored: StoredGolden) -> Comparison:
         others = artifact.context.store.device_classes(key.test, key.check)
         return Comparison(stored, missing(key.device_class, others))
     try:
-        metrics, hints = _measured(artifact, stored.golden)
-        return Comparison(stored, _decided(artifact, stored, stored.golden, metrics), metrics, hints)
+        limits = _limits(artifact, stored)
+        metrics, hints = _measured(artifact, stored.golden, limits)
+        return Comparison(stored, _decided(artifact, stored.golden, metrics, limits), metrics, hints)
     except DamagedGoldenError as error:
         return Comparison(dataclasses.replace(stored, broken=error), damaged(error.what))
 
 
-def _measured(artifact: Artifact, golden: Golden) -> tuple[Any, tuple[str, ...]]:
-    """Metrics and hints, where bits differ; the golden is decoded here, once. Raises DamagedGoldenError."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Limits:
+    """The tolerance for this device class, and that for another's golden where one stands in for its own."""
+
+    own: Tolerance | None
+    fallback: Tolerance | None = None
+    falls_back: bool = False
+
+    def names(self) -> tuple[str, ...]:
+        """The metrics that are asked for."""
+        applicable = self.fallback if self.falls_back else self.own
+        return () if applicable is None else tuple(applicable.limits)
+
+
+def _limits(artifact: Artifact, stored: StoredGolden) -> _Limits:
+    own = artifact.tolerance()
+    if stored.fallback is None:
+        return _Limits(own)
+    return _Limits(own, stored.fallback.tolerance or artifact.declared, falls_back=True)
+
+
+def _measured(artifact: Artifact, golden: Golden, limits: _Limits) -> tuple[Metrics | None, tuple[str, ...]]:
+    """Metrics and hints, where bits differ; the golden is decoded here, once.
+
+    Raises DamagedGoldenError, and MetricError for a metric of the limits that cannot be computed.
+    """
     obtained, kind, manifest = artifact.obtained, artifact.obtained.kind, golden.manifest
     if obtained.digest in manifest.accepted_digests() or manifest.kind != kind.name:
         return None, ()
@@ -146,12 +174,11 @@ def _measured(artifact: Artifact, golden: Golden) -> tuple[Any, tuple[str, ...]]
         return None, ()
     expected = load(golden)
     hints = kind.hints(expected, obtained.value)
-    return (kind.compare(expected, obtained.value) if comparable else None), hints
+    return (measure(kind, expected, obtained.value, limits.names()) if comparable else None), hints
 
 
-def _decided(artifact: Artifact, stored: StoredGolden, golden: Golden, metrics: Any) -> Decision:
+def _decided(artifact: Artifact, golden: Golden, metrics: Metrics | None, limits: _Limits) -> Decision:
     manifest, obtained, conditions = golden.manifest, artifact.obtained, artifact.conditions
-    fallback = None if stored.fallback is None else stored.fallback.tolerance or artifact.declared
     return decide(
         Reference(
             facts={**manifest.facts, **_extra_facts(manifest.kind, manifest.value_range)},
@@ -171,9 +198,9 @@ def _decided(artifact: Artifact, stored: StoredGolden, golden: Golden, metrics: 
             level=conditions.level,
         ),
         metrics=metrics,
-        tolerance=artifact.tolerance(),
-        fallback=fallback,
-        fallback_declared=stored.fallback is not None,
+        tolerance=limits.own,
+        fallback=limits.fallback,
+        fallback_declared=limits.falls_back,
     )
 
 
@@ -293,7 +320,7 @@ def record(artifact: Artifact, comparison: Comparison) -> CheckResult:
         facts_golden={} if golden is None else dict(golden.manifest.facts),
         facts_obtained=dict(obtained.facts),
         metrics=None if metrics is None else metrics.as_dict(),
-        tolerance=None if decision.tolerance is None else dataclasses.asdict(decision.tolerance),
+        tolerance=None if decision.tolerance is None else _recorded(decision.tolerance),
         margins=tuple(margin.as_dict() for margin in decision.margins),
         environment=here.environment.as_dict(),
         environment_changes=tuple(change.as_dict() for change in decision.changes),
@@ -309,6 +336,10 @@ def record(artifact: Artifact, comparison: Comparison) -> CheckResult:
 def _hints(artifact: Artifact, comparison: Comparison) -> tuple[str, ...]:
     hints = fitting(comparison.hints, comparison.divergence) if comparison.hints else ()
     return (*hints, *neighbours(artifact)) if artifact.context.update.thorough else hints
+
+
+def _recorded(tolerance: Tolerance) -> dict[str, Any]:
+    return {"kind": tolerance.kind, **tolerance.as_dict()}
 
 
 def is_new_here(artifact: Artifact, comparison: Comparison) -> bool:

@@ -54,7 +54,7 @@ def _manifest(artifact: Artifact, golden: Golden | None, born: Mapping[str, Any]
         source=obtained.source,
         accepted=accepted,
         known_bad=known_bad,
-        tolerance=None if artifact.declared is None else artifact.declared.limits(),
+        tolerance=None if artifact.declared is None else dict(artifact.declared.limits),
         updated=updated(artifact.context.settings.root, _reason(artifact, golden)),
         born=born,
         draws=artifact.draws(),
@@ -123,7 +123,7 @@ def write_staged_golden(
         ) from error
     staged = StagedGolden(path, artifact.key, result.manifest_digest, force or context.update.mode == "all")
     lenient = tolerance is not None and tolerance.same_environment
-    limits = tolerance.limits() if tolerance is not None and lenient else None
+    limits = tolerance.limits if tolerance is not None and lenient else None
     noticed = tuple(dict.fromkeys(text for call in artifact.calls for text in call.noticed))
     context.state.staged.append(Waiting(staged, limits, noticed))
     return dataclasses.replace(

@@ -16,6 +16,7 @@ from seedpin.errors import GoldenError, GoldenWriteError, SeedpinError, TraceErr
 from seedpin.goldens.content import load
 from seedpin.goldens.manifest import from_json, to_json
 from seedpin.goldens.store import Golden, GoldenKey, StagedGolden, read_golden
+from seedpin.kinds.measure import measure
 from seedpin.kinds.registry import kind_named
 from seedpin.trace.diff.divergence import Divergence
 from seedpin.trace.diff.locate import first_divergence
@@ -136,7 +137,7 @@ def _margins(staged: Golden, other: Golden, limits: Mapping[str, Any]) -> Sequen
     if staged.manifest.facts != other.manifest.facts or other.manifest.kind != kind:
         return ()
     tolerance = parse_tolerance(limits, "the declared tolerance", kind=kind, same_environment=True)
-    return check_limits(tolerance, kind_named(kind).compare(load(staged), load(other)))
+    return check_limits(tolerance, measure(kind_named(kind), load(staged), load(other), limits))
 
 
 def _refused(staged: Golden, other: Golden | None, noticed: tuple[str, ...]) -> Proof:

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seedpin.compare.measured import Metrics, Place
+from seedpin.compare.table import OWN
 from seedpin.errors import ClipError
 
 Array = npt.NDArray[Any]
 
-TENSOR_METRICS = ("relative_l2", "cosine", "max_abs", "mean_abs")
+ROWS = {row.name: row for row in OWN if row.kind == "tensors" and row.compare is None}
+TENSOR_METRICS = tuple(ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class TensorMetric:
 
 
 @dataclass(frozen=True, slots=True)
-class TensorMetrics:
+class TensorMetrics(Metrics):
     """One :class:`TensorMetric` per tensor, in the order of their names."""
 
     tensors: tuple[TensorMetric, ...]
@@ -51,8 +54,19 @@ class TensorMetrics:
         """Tensor and value of the largest ``name``; of several, the first. NaN is worst of all."""
         if name not in TENSOR_METRICS:
             raise KeyError(name)
-        chosen = max(self.tensors, key=lambda tensor: badness(float(getattr(tensor, name))))
+        chosen = max(self.tensors, key=lambda tensor: ROWS[name].badness(float(getattr(tensor, name))))
         return chosen.name, float(getattr(chosen, name))
+
+    def span(self, name: str) -> tuple[float, str] | None:
+        peak = max(tensor.peak for tensor in self.tensors)
+        level = max(peak if tensor.level is None else tensor.level for tensor in self.tensors)
+        if not peak:
+            return None
+        why = f"an output of zeros is off by {peak:g}, on average by {level:g}"
+        return (level if name == "mean_abs" else peak), why
+
+    def place_in_words(self, place: Place) -> str:
+        return f"tensor {place}" if place is not None else ""
 
     def summary(self) -> str:
         """Nothing that the tensors' metrics do not tell."""
@@ -123,11 +137,6 @@ def _as_array(tensor: Any) -> Array:
             tensor = tensor.float()
         tensor = tensor.numpy()
     return np.asarray(tensor)
-
-
-def badness(value: float) -> tuple[bool, float]:
-    """A key by which the worst value is the largest one; NaN is worse than anything."""
-    return value != value, value
 
 
 def _compare(name: str, golden: Array, obtained: Array) -> TensorMetric:

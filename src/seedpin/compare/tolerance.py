@@ -9,58 +9,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from seedpin.compare.metrics import CLIP_METRICS, HIGHER_IS_BETTER, ClipMetrics, Metrics
-from seedpin.compare.tensors import TENSOR_METRICS, TensorMetrics
+from seedpin.compare.measured import Metrics
+from seedpin.compare.metric import Metric
+from seedpin.compare.table import (
+    OWN,
+    OWN_KINDS,
+    REGISTERING,
+    kinds_with_metrics,
+    metric_named,
+    metrics_of,
+    rank,
+)
 from seedpin.config import suggest
 from seedpin.errors import ToleranceError
 
-KEYS = {"clip": CLIP_METRICS, "tensors": TENSOR_METRICS}
 T = TypeVar("T")
-
-# From these on a limit lets content through that has nothing to do with the golden. The figures are what such
-# content reached against photographs (benchmarks/blind_limits.py), with room.
-_BLIND_FROM = {"psnr": 20.0, "ssim": 0.5, "changed": 0.85, "cosine": 0.02, "relative_l2": 0.2}
-_BLIND_WHY = {
-    "psnr": "against photographs another one reached 19.3 dB, black 10.8 dB and noise 10.4 dB",
-    "ssim": "against photographs another one reached 0.47",
-    "changed": "against photographs black frames differed in 0.9 of the pixels",
-    "cosine": "this is a distance, 0 for equal tensors, not a similarity; "
-    "of photographs another one is at 0.03, flat grey at 0.007",
-    "relative_l2": "an output of zeros has 1, of photographs another one has 0.24",
-}
-# The same for limits in the clip's own units, as shares of its range.
-_BLIND_SHARES = {"max_abs": 0.5, "mean_abs": 0.08, "temporal": 0.08}
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """Limits on the worst frame (of ``kind`` "clip") or the worst tensor ("tensors"); None is no limit.
+    """Limits on the worst item of a value of ``kind``, by metric (`seedpin.compare.table`), in its order.
 
-    ``ssim`` and ``psnr`` (dB) are the least allowed, all others the most; units as in
-    :class:`~seedpin.compare.metrics.ClipMetrics` and :class:`~seedpin.compare.tensors.TensorMetric`.
+    A limit is the least allowed value of a metric of which higher ones are better, else the most.
     ``same_environment``: whether it holds where the environment is the golden's, too. Without it a clip has
     to be exact there, and the tolerance is for another environment only.
     """
 
+    limits: Mapping[str, float]
     kind: str = "clip"
-    ssim: float | None = None
-    psnr: float | None = None
-    max_abs: float | None = None
-    mean_abs: float | None = None
-    changed: float | None = None
-    temporal: float | None = None
-    relative_l2: float | None = None
-    cosine: float | None = None
     same_environment: bool = False
 
-    def limits(self) -> dict[str, float]:
-        """The limits that are set, by metric."""
-        found = {name: getattr(self, name) for name in KEYS[self.kind]}
-        return {name: limit for name, limit in found.items() if limit is not None}
+    def __post_init__(self) -> None:
+        names = sorted(self.limits, key=lambda name: rank(name, self.kind))
+        object.__setattr__(self, "limits", {name: self.limits[name] for name in names})
 
     def as_dict(self) -> dict[str, Any]:
         """The keys as a user writes them; JSON-able; ``parse_tolerance`` reads it."""
-        return {**self.limits(), "same_environment": self.same_environment}
+        return {**self.limits, "same_environment": self.same_environment}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +53,8 @@ class Margin:
     """One limit held against the worst value. ``margin`` is the room left, negative where it is broken.
 
     ``frame`` is the worst frame of a clip; ``place`` the worst tensor's name. ``used`` is the share of the
-    allowance that was used, above 1 where the limit is broken.
+    allowance that was used, above 1 where the limit is broken. ``direction`` is ``min`` where the limit is
+    the least allowed value, else ``max``.
     """
 
     metric: str
@@ -79,18 +65,14 @@ class Margin:
     ok: bool
     margin: float
     used: float
-
-    @property
-    def direction(self) -> str:
-        """``min`` where the limit is the least allowed value, else ``max``."""
-        return "min" if self.metric in HIGHER_IS_BETTER else "max"
+    direction: str
 
     def as_dict(self) -> dict[str, Any]:
         """Strictly JSON-able: infinite values are ``null``."""
         data: dict[str, Any] = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         for key in ("value", "margin", "used"):
             data[key] = data[key] if math.isfinite(data[key]) else None
-        return {**data, "direction": self.direction}
+        return data
 
 
 def parse_tolerance(
@@ -105,43 +87,51 @@ def parse_tolerance(
         raise ToleranceError(
             f"{where}: a tolerance is a table of limits, not {mapping!r}", hint="such as {'psnr': 60}"
         )
-    valid = (*KEYS[kind], "same_environment")
     limits: dict[str, float] = {}
     for key, value in mapping.items():
-        if key not in valid:
-            other = f" ({key} is for {_other(kind)})" if key in KEYS[_other(kind)] else ""
-            raise ToleranceError(f"{where}: unknown key {key!r}{other}", hint=suggest(str(key), valid))
         if key == "same_environment":
             if not isinstance(value, bool):
                 raise ToleranceError(f"{where}: {key} = {value!r}", hint="write true or false")
             same_environment = value
-        else:
-            limits[key] = _limit(key, value, where)
+            continue
+        metric = metric_named(key, kind)
+        if metric is None:
+            raise _unknown(key, kind, where)
+        limits[key] = _limit(metric, value, where)
     if not limits:
-        raise ToleranceError(f"{where}: no limit is declared", hint=f"set one of {', '.join(KEYS[kind])}")
-    return Tolerance(kind=kind, same_environment=same_environment, **limits)
+        names = ", ".join(metric.name for metric in metrics_of(kind))
+        raise ToleranceError(
+            f"{where}: no limit is declared",
+            hint=f"set one of {names}" if names else f"goldens of kind {kind} have none: they are exact",
+        )
+    return Tolerance(limits, kind, same_environment)
 
 
-def _other(kind: str) -> str:
-    return "tensors" if kind == "clip" else "clip"
+def _unknown(key: str, kind: str, where: str) -> ToleranceError:
+    others = [other for other in kinds_with_metrics() if other != kind and metric_named(key, other)]
+    other = f" ({key} is for {' and '.join(others)})" if others else ""
+    valid = (*(metric.name for metric in metrics_of(kind)), "same_environment")
+    return ToleranceError(
+        f"{where}: unknown key {key!r}{other}", hint=f"{suggest(str(key), valid)}; {REGISTERING}"
+    )
 
 
-def _limit(key: str, value: Any, where: str) -> float:
-    number = math.nan
+def _limit(metric: Metric, value: Any, where: str) -> float:
+    key, number = metric.name, math.nan
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
             number = float(value)
         except OverflowError:  # an integer, which may have too many digits to print, too
             value = number = math.inf
-    low, high = {"ssim": (0.0, 1.0), "cosine": (0.0, 2.0), "changed": (0.0, 1.0)}.get(key, (0.0, math.inf))
-    if key in HIGHER_IS_BETTER and number <= 0:
+    low, high = metric.low, metric.high
+    if metric.higher and number <= low:
         raise _blind(where, key, number, "garbage reaches that", never=True)
     if not (math.isfinite(number) and low <= number <= high):
-        text = f"between {low:g} and {high:g}" if math.isfinite(high) else "a finite number from 0 on"
+        text = f"between {low:g} and {high:g}" if math.isfinite(high) else f"a finite number from {low:g} on"
         raise ToleranceError(f"{where}: {key} = {value!r} is no limit", hint=f"{key} is {text}")
-    edge = _BLIND_FROM.get(key)
-    if edge is not None and (number < edge if key in HIGHER_IS_BETTER else number >= edge):
-        raise _blind(where, key, number, _BLIND_WHY[key], never=key == "changed" and number >= 1)
+    edge, never = metric.blind_from, not metric.higher and number >= high
+    if never or (edge is not None and (number < edge if metric.higher else number >= edge)):
+        raise _blind(where, key, number, metric.blind_why or "no value is larger", never=never)
     return number
 
 
@@ -170,7 +160,7 @@ def parse_tolerances(
         if not parsed:
             raise ToleranceError(
                 f'[{where}."{pattern}"]: no limit is declared',
-                hint=f"set one of {', '.join(dict.fromkeys(key for keys in KEYS.values() for key in keys))}",
+                hint=f"set one of {', '.join(dict.fromkeys(metric.name for metric in OWN))}",
             )
         if kind in parsed:
             found[pattern] = parsed[kind]
@@ -180,29 +170,45 @@ def parse_tolerances(
 def parse_kinds(limits: Mapping[str, Any], place: str) -> dict[str, Tolerance]:
     """The tolerance of each kind that a table of the configuration has limits for.
 
-    Limits that only one kind knows may stand side by side. ``max_abs`` and ``mean_abs`` are a clip's, in its
-    own unit; those of tensors stand in a table ``tensors`` below, as may their other limits.
-    ``same_environment`` is for all, unless ``tensors`` has its own. Raises ToleranceError for unknown keys.
+    Limits of several kinds may stand side by side. What several kinds know, such as ``max_abs``, is a clip's,
+    in its own unit; that of another kind stands in a table of the kind's name (``tensors``) below, as may its
+    other limits. ``same_environment`` is for all, unless a kind's table has its own.
+
+    Raises ToleranceError for unknown keys.
     """
-    below = limits.get("tensors", {})
-    if not isinstance(below, Mapping):
-        raise ToleranceError(
-            f"{place}: tensors = {below!r} is no table", hint="such as tensors = {max_abs = 0.01}"
-        )
-    only_tensors = set(KEYS["tensors"]) - set(KEYS["clip"])
-    beside = {key: value for key, value in limits.items() if key in only_tensors}
-    twice = sorted(beside.keys() & below.keys())
-    if twice:
-        raise ToleranceError(f"{place}: {', '.join(twice)} is given twice", hint="leave it in one place")
-    shared = {key: value for key, value in limits.items() if key == "same_environment"}
-    clip = {key: value for key, value in limits.items() if key not in {*beside, *shared, "tensors"}}
+    shared: dict[str, Any] = {}
+    beside: dict[str, dict[str, Any]] = {}
+    below: dict[str, Mapping[str, Any]] = {}
+    for key, value in limits.items():
+        if key == "same_environment":
+            shared[key] = value
+        elif not _is_kind(key, value):
+            beside.setdefault(_kind_of(key), {})[key] = value
+        elif isinstance(value, Mapping):
+            below[key] = value
+        else:
+            example = f"{key} = {{{metrics_of(key)[0].name} = 0.01}}"
+            raise ToleranceError(f"{place}: {key} = {value!r} is no table", hint=f"such as {example}")
     found = {}
-    if clip:
-        found["clip"] = parse_tolerance({**shared, **clip}, place)
-    if beside or below:
-        inner = f"{place[:-1]}.tensors]" if below else place
-        found["tensors"] = parse_tolerance({**shared, **beside, **below}, inner, kind="tensors")
+    for kind in dict.fromkeys((*OWN_KINDS, *beside, *below)):
+        here, inner = beside.get(kind, {}), below.get(kind, {})
+        twice = sorted(here.keys() & inner.keys())
+        if twice:
+            raise ToleranceError(f"{place}: {', '.join(twice)} is given twice", hint="leave it in one place")
+        if here or inner:
+            where = f"{place[:-1]}.{kind}]" if inner else place
+            found[kind] = parse_tolerance({**shared, **here, **inner}, where, kind=kind)
     return found
+
+
+def _is_kind(key: str, value: object) -> bool:
+    return key in OWN_KINDS or (isinstance(value, Mapping) and key in kinds_with_metrics())
+
+
+def _kind_of(key: str) -> str:
+    """The kind whose limit ``key`` is where it stands beside others; a clip's where that is not clear."""
+    own = next((metric.kind for metric in OWN if metric.name == key), None)
+    return own or next((kind for kind in kinds_with_metrics() if metric_named(key, kind)), "clip")
 
 
 def choose_tolerance(
@@ -240,45 +246,36 @@ def check_limits(tolerance: Tolerance, metrics: Metrics) -> tuple[Margin, ...]:
     """
     expected = metrics.kind
     if tolerance.kind != expected:
+        names = ", ".join(metric.name for metric in metrics_of(expected))
         raise ToleranceError(
             f"a tolerance for {tolerance.kind} was held against {expected}",
-            hint=f"limits for {expected} are {', '.join(KEYS[expected])}",
+            hint=f"limits for {expected} are {names}",
         )
-    _refuse_blind(tolerance, metrics)
-    return tuple(_margin(metric, limit, metrics) for metric, limit in tolerance.limits().items())
+    rows = {name: metric_named(name, expected) or Metric(name) for name in tolerance.limits}
+    for name, limit in tolerance.limits.items():
+        _refuse_blind(rows[name], limit, metrics)
+    return tuple(_margin(rows[name], limit, metrics) for name, limit in tolerance.limits.items())
 
 
-def _margin(metric: str, limit: float, metrics: Metrics) -> Margin:
-    place, value = metrics.worst(metric)
-    if metric in HIGHER_IS_BETTER:
-        ok, margin = value >= limit, value - limit
-        used = (
-            (1 - value) / (1 - limit)
-            if metric == "ssim" and limit < 1
-            else limit / value
-            if value > 0
-            else math.inf
-        )
-    else:
-        ok, margin = value <= limit, limit - value
-        used = value / limit if limit else (math.inf if value else 0.0)
-    frame, name = (place, None) if isinstance(place, int) else (None, place)
-    return Margin(metric, limit, value, frame, name, ok, margin, used)
+def _margin(metric: Metric, limit: float, metrics: Metrics) -> Margin:
+    place, value = metrics.worst(metric.name)
+    return Margin(
+        metric=metric.name,
+        limit=limit,
+        value=value,
+        frame=place if isinstance(place, int) else None,
+        place=place if isinstance(place, str) else None,
+        ok=metric.holds(value, limit),
+        margin=value - limit if metric.higher else limit - value,
+        used=metric.used(value, limit),
+        direction="min" if metric.higher else "max",
+    )
 
 
-def _refuse_blind(tolerance: Tolerance, metrics: Metrics) -> None:
-    limits = tolerance.limits()
-    if isinstance(metrics, ClipMetrics):
-        span = metrics.data_range
-        edges = {key: (share * span, span) for key, share in _BLIND_SHARES.items()}
-        why = f"values span {span:g}, so that flat grey is off by at most {span / 2:g}"
-    elif isinstance(metrics, TensorMetrics):
-        peak = max(tensor.peak for tensor in metrics.tensors)
-        level = max(peak if tensor.level is None else tensor.level for tensor in metrics.tensors)
-        edges = {"max_abs": (peak / 2, peak), "mean_abs": (level / 2, level)} if peak else {}
-        why = f"an output of zeros is off by {peak:g}, on average by {level:g}"
-    else:
+def _refuse_blind(metric: Metric, limit: float, metrics: Metrics) -> None:
+    span = metrics.span(metric.name) if metric.blind_share is not None else None
+    if span is None or metric.blind_share is None:
         return
-    for key, (edge, most) in edges.items():
-        if limits.get(key, -1.0) >= edge:
-            raise _blind("tolerance", key, limits[key], why, never=limits[key] >= most)
+    size, why = span
+    if limit >= metric.blind_share * size:
+        raise _blind("tolerance", metric.name, limit, why, never=limit >= size)

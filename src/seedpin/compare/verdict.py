@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from seedpin.compare.metrics import Metrics
+from seedpin.compare.measured import Metrics
 from seedpin.compare.tolerance import Margin, Tolerance, check_limits
 from seedpin.config import DEFAULT_SEED
 from seedpin.environment.fingerprint import Change, Environment, difference, measured_in_both
@@ -203,7 +203,7 @@ def decide(
         said = f"The worst values are within the tolerance for the {_called(tier)}."
         return Decision(Verdict.WITHIN_TOLERANCE, tier, applicable, margins, (said,), changes, measured)
 
-    broken = [_sentence(margin) for margin in margins if not margin.ok]
+    broken = [_sentence(margin, metrics) for margin in margins if not margin.ok and metrics is not None]
     if broken:
         reasons = broken
     elif not reasons:
@@ -224,13 +224,14 @@ def _called(tier: str) -> str:
     }[tier]
 
 
-def _sentence(margin: Margin) -> str:
-    place = f"frame {margin.frame}" if margin.place is None else f"tensor {margin.place}"
+def _sentence(margin: Margin, metrics: Metrics) -> str:
+    place = metrics.place_in_words(margin.place if margin.frame is None else margin.frame)
     bound = "at least" if margin.direction == "min" else "at most"
     value, limit = f"{margin.value:.6g}", f"{margin.limit:.6g}"
     if value == limit:  # a close miss must not read as a hit
         value = repr(margin.value)
-    return f"{margin.metric} of {place} is {value}; {bound} {limit} is declared."
+    of = f" of {place}" if place else ""
+    return f"{margin.metric}{of} is {value}; {bound} {limit} is declared."
 
 
 def _environment_sentence(

@@ -22,6 +22,7 @@ from seedpin.clip.archive import pack, unpack
 from seedpin.clip.codec import RESTORE, check_memory, from_planes, planes_of, read_bytes, reason_of
 from seedpin.clip.digest import array_digest
 from seedpin.clip.suspect import Suspicion
+from seedpin.compare.measured import Metrics
 from seedpin.errors import (
     AmbiguousLayoutError,
     ClipError,
@@ -85,7 +86,7 @@ class Waveform:
 
 
 @dataclass(frozen=True, slots=True)
-class AudioMetrics:
+class AudioMetrics(Metrics):
     """One value per second and metric, of the worst channel.
 
     ``snr``      dB: power of the golden's second (or 1/1000 of the loudest's, if that is more) to that of the

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from seedpin.clip.digest import clip_digest
 from seedpin.clip.suspect import Suspicion
-from seedpin.compare.metrics import Metrics
+from seedpin.compare.measured import Metrics
 
 V = TypeVar("V")
 Facts = Mapping[str, Any]

@@ -14,8 +14,8 @@ from seedpin.clip.clip import Clip
 from seedpin.clip.codec import decode, decoding_bytes, encode
 from seedpin.clip.digest import frame_digests
 from seedpin.clip.suspect import Suspicion, suspicions
+from seedpin.compare.clips import ClipMetrics, compare_clips
 from seedpin.compare.diagnose import hints
-from seedpin.compare.metrics import ClipMetrics, compare_clips
 from seedpin.errors import NonFiniteClipError
 from seedpin.kinds.base import Facts, Kind, Picture, Range
 

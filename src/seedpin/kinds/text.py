@@ -20,6 +20,7 @@ import numpy as np
 from seedpin.clip.codec import RESTORE, read_bytes
 from seedpin.clip.digest import array_digest
 from seedpin.clip.suspect import Suspicion
+from seedpin.compare.measured import Metrics
 from seedpin.errors import ClipError, DamagedGoldenError, EmptyClipError, UnsupportedClipError
 from seedpin.kinds.base import Facts, Kind, Panel, Range
 from seedpin.untrusted import parse_json
@@ -50,7 +51,7 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class TextMetrics:
+class TextMetrics(Metrics):
     """Where two texts differ; there is no distance. ``differing`` are the entries, ``first`` a sentence."""
 
     total: int

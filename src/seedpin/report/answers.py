@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seedpin.compare.table import words_of
 from seedpin.environment.measured import families_in_words, is_measured, things_in_words
-from seedpin.report.series import metric_label
-from seedpin.run.message import format_value, verdict_words, what_agrees
+from seedpin.run.message import verdict_words, what_agrees
 from seedpin.run.result import CheckResult
 
 
@@ -97,19 +97,17 @@ def _amount(result: CheckResult) -> tuple[Answer, ...]:
 
 def how_much(result: CheckResult) -> tuple[str, str, str]:
     """The metric that decided, its worst value, and its limit or further numbers; empty if not measured."""
-    margin = deciding_margin(result.margins)
+    margin, metrics = deciding_margin(result.margins), result.metrics or {}
     if margin is not None:
-        metric = str(margin["metric"])
+        words = words_of(str(margin["metric"]), metrics)
         sign = "at least" if margin.get("direction") == "min" else "at most"
-        limit = f"{sign} {format_value(metric, margin['limit'])} is declared"
-        return metric_label(metric), format_value(metric, margin["value"]), limit
-    worst: Mapping[str, Mapping[str, Any]] = (result.metrics or {}).get("worst", {})
-    for first, second in (("psnr", "max_abs"), ("relative_l2", "max_abs")):
-        if first in worst:
-            notes = [f"{metric_label(second)} {format_value(second, worst[second]['value'])}"]
-            if "changed" in worst:
-                notes.append(f"{format_value('changed', worst['changed']['value'])} of pixels")
-            return metric_label(first), format_value(first, worst[first]["value"]), ", ".join(notes)
+        return words.title, words.text(margin["value"]), f"{sign} {words.text(margin['limit'])} is declared"
+    worst: Mapping[str, Mapping[str, Any]] = metrics.get("worst", {})
+    told = {name: words_of(name, metrics) for name in worst}
+    for name, words in told.items():
+        if words.leads:
+            beside = [row.beside.format(value=row.text(worst[name]["value"])) for name, row in told.items()]
+            return words.title, words.text(worst[name]["value"]), ", ".join(filter(None, beside))
     return "", "", ""
 
 

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from seedpin.compare.table import words_of
 from seedpin.environment.measured import in_words
 from seedpin.report.answers import Answer, agreement, deciding_margin, headline, how_much, view_answers
 from seedpin.report.growth import Divergence, view_divergence
-from seedpin.report.series import Series, Strip, metric_label, view_series, view_strip
+from seedpin.report.series import Series, Strip, view_series, view_strip
 from seedpin.report.terminal import short_digest
-from seedpin.run.message import format_value, verdict_words
+from seedpin.run.message import verdict_words
 from seedpin.run.result import SEVERITY, CheckResult, by_severity
 
 TONES = {
@@ -105,6 +106,7 @@ class CheckView:
     worst: int | None
     limits: tuple[Limit, ...]
     tensors: tuple[Mapping[str, str], ...]
+    columns: tuple[tuple[str, str], ...]
     facts: tuple[Row, ...]
     environment: tuple[Row, ...]
     agreed: str
@@ -207,7 +209,7 @@ def view_check(row: CheckRow, result: CheckResult, *, run: str, run_path: str) -
     metrics = result.metrics or {}
     series = view_series(metrics, result.margins)
     margin = deciding_margin(result.margins)
-    primary = ("psnr" if margin is None else str(margin["metric"])) if series else ""
+    primary = _primary(margin, metrics) if series else ""
     worst = next((one.worst_frame for one in series if one.name == primary), None)
     changes = [_change_row(change) for change in result.environment_changes]
     return CheckView(
@@ -221,8 +223,9 @@ def view_check(row: CheckRow, result: CheckResult, *, run: str, run_path: str) -
         total=max((len(one.values) for one in series), default=0),
         first=metrics.get("first_differing"),
         worst=worst,
-        limits=tuple(_limit(margin) for margin in result.margins),
-        tensors=tuple(_tensor(entry) for entry in metrics.get("tensors", ())),
+        limits=tuple(_limit(margin, metrics) for margin in result.margins),
+        tensors=tuple(_tensor(entry, metrics) for entry in metrics.get("tensors", ())),
+        columns=_columns(metrics),
         facts=_facts(result),
         environment=tuple(changes),
         agreed=agreement(result),
@@ -252,25 +255,47 @@ def commands(result: CheckResult, *, run: str, run_path: str) -> tuple[Command, 
     return tuple(found)
 
 
-def _limit(margin: Mapping[str, Any]) -> Limit:
-    metric, room = str(margin["metric"]), margin.get("margin")
+def _limit(margin: Mapping[str, Any], metrics: Mapping[str, Any]) -> Limit:
+    words, room = words_of(str(margin["metric"]), metrics), margin.get("margin")
     sign = "≥" if margin.get("direction") == "min" else "≤"
     frame = margin.get("frame")
     used = margin.get("used")
     return Limit(
-        label=metric_label(metric),
-        value=format_value(metric, margin["value"]),
-        limit=f"{sign} {format_value(metric, margin['limit'])}",
+        label=words.title,
+        value=words.text(margin["value"]),
+        limit=f"{sign} {words.text(margin['limit'])}",
         place=str(margin.get("place") or "") if frame is None else f"frame {frame}",
         frame=frame,
         ok=bool(margin["ok"]),
         used=None if used is None else float(used),
-        room="" if room is None else format_value(metric, room),
+        room="" if room is None else words.text(room),
     )
 
 
-def _tensor(entry: Mapping[str, Any]) -> Mapping[str, str]:
-    return {key: str(value) if key == "name" else format_value(key, value) for key, value in entry.items()}
+def _primary(margin: Mapping[str, Any] | None, metrics: Mapping[str, Any]) -> str:
+    """The series that the time line begins with: of the limit that decided, else the one that tells most."""
+    if margin is not None:
+        return str(margin["metric"])
+    return next((name for name in metrics.get("worst") or () if words_of(name, metrics).leads), "")
+
+
+_IN_GOLDEN = {"peak": "Peak in golden"}
+
+
+def _columns(metrics: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Keys and titles of what is known of each tensor."""
+    first = next(iter(metrics.get("tensors") or ()), None)
+    if first is None:
+        return ()
+    titles = {name: words_of(name, metrics).title for name in metrics.get("worst") or () if name in first}
+    return tuple((key, f"{title[:1].upper()}{title[1:]}") for key, title in (titles | _IN_GOLDEN).items())
+
+
+def _tensor(entry: Mapping[str, Any], metrics: Mapping[str, Any]) -> Mapping[str, str]:
+    return {
+        key: str(value) if key == "name" else words_of(key, metrics).text(value)
+        for key, value in entry.items()
+    }
 
 
 def _change_row(change: Mapping[str, Any]) -> Row:

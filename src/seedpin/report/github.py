@@ -24,7 +24,11 @@ def summary(results: Sequence[CheckResult], *, run_folder: str, contact: str | N
         return "\n".join(lines)
     lines += ["| verdict | check | device class | what | where |", "| --- | --- | --- | --- | --- |"]
     for result in rows[:MOST_ROWS]:
-        what = format_margins(result.margins) or format_metrics(result.metrics) or " ".join(result.reasons)
+        what = (
+            format_margins(result.margins, result.metrics)
+            or format_metrics(result.metrics)
+            or " ".join(result.reasons)
+        )
         where = result.divergence["sentence"] if result.divergence else ""
         cells = [_cell(cell) for cell in (verdict_words(result.verdict), result.device_class, what, where)]
         cells.insert(1, _code(result.id))

@@ -7,24 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LABELS = {
-    "psnr": "PSNR",
-    "ssim": "SSIM",
-    "max_abs": "largest difference",
-    "mean_abs": "mean difference",
-    "changed": "changed pixels",
-    "temporal": "flicker",
-    "relative_l2": "relative distance",
-    "cosine": "cosine distance",
-}
-MEANINGS = {
-    "psnr": "peak signal-to-noise ratio in dB; infinite for equal frames",
-    "ssim": "structural similarity; 1 for equal frames",
-    "max_abs": "largest difference of any value",
-    "mean_abs": "mean of the absolute differences",
-    "changed": "share of pixels in which any channel differs",
-    "temporal": "mean difference of the changes from frame to frame",
-}
+from seedpin.compare.table import rank, words_of
+
 STRIP_BINS = 40
 
 
@@ -32,15 +16,18 @@ STRIP_BINS = 40
 class Series:
     """One metric, a value per frame; None is infinite (PSNR of equal frames).
 
-    ``higher`` says whether higher is better; ``limit`` is the declared one; ``unit`` is "dB", "%" (values
-    are shares, 0 to 1), "levels" or "".
+    ``higher`` says whether higher is better; ``best`` is the value of equal frames, None where that is
+    infinite; ``limit`` is the declared one; ``unit`` is "dB", "%" (values are shares, 0 to 1), "levels", ...;
+    ``format`` is ".2f" or ".4g".
     """
 
     name: str
     label: str
     meaning: str
     unit: str
+    format: str
     higher: bool
+    best: float | None
     values: tuple[float | None, ...]
     limit: float | None
     broken: bool
@@ -56,28 +43,24 @@ class Strip:
     label: str
 
 
-def metric_label(name: str) -> str:
-    return LABELS.get(name, name)
-
-
 def view_series(metrics: Mapping[str, Any], margins: Sequence[Mapping[str, Any]]) -> tuple[Series, ...]:
     """The series of a clip's metrics, those with a broken limit first. Empty for tensors."""
     frames: Mapping[str, Sequence[float | None]] = metrics.get("frames") or {}
     levels = "levels" if (metrics.get("data_range") or 0) > 2 else ""
-    units = {"psnr": "dB", "changed": "%", "max_abs": levels, "mean_abs": levels, "temporal": levels}
     found = []
-    for name in ("psnr", "ssim", "max_abs", "changed", "mean_abs", "temporal"):
-        if name not in frames:
-            continue
+    for name in sorted(frames, key=lambda name: rank(name, "clip")):
+        words = words_of(name, metrics)
         margin = next((entry for entry in margins if entry["metric"] == name), None)
         worst = (metrics.get("worst") or {}).get(name) or {}
         found.append(
             Series(
                 name=name,
-                label=metric_label(name),
-                meaning=MEANINGS[name],
-                unit=units.get(name, ""),
-                higher=name in {"psnr", "ssim"},
+                label=words.title,
+                meaning=words.meaning,
+                unit=words.unit or (levels if words.in_values else ""),
+                format=words.format,
+                higher=words.higher,
+                best=words.equal if math.isfinite(words.equal) else None,
                 values=tuple(frames[name]),
                 limit=None if margin is None else margin["limit"],
                 broken=margin is not None and not margin["ok"],

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seedpin.compare.table import words_of
 from seedpin.printing import printable
-from seedpin.run.message import format_metrics, format_value, verdict_words
+from seedpin.run.message import format_metrics, verdict_words
 from seedpin.run.result import SEVERITY, CheckResult, by_severity
 
 _WRITTEN = ("created", "updated", "new")
 
 
-def format_margins(margins: Sequence[Mapping[str, Any]]) -> str:
-    """``psnr 43.10 dB of >= 45.00 dB at frame 7; ...``, broken limits first."""
+def format_margins(margins: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any] | None = None) -> str:
+    """``psnr 43.10 dB of >= 45.00 dB at frame 7; ...``, broken limits first.
+
+    ``metrics`` are those of the same record, which say how to write what is not seedpin's own.
+    """
     parts = []
     for margin in sorted(margins, key=lambda margin: bool(margin["ok"])):
         metric = margin["metric"]
@@ -21,7 +25,8 @@ def format_margins(margins: Sequence[Mapping[str, Any]]) -> str:
         frame = f" at frame {margin['frame']}" if margin.get("frame") is not None else ""
         place = f" in {margin['place']}" if margin.get("place") else ""
         mark = "" if margin["ok"] else " (broken)"
-        value, limit = format_value(metric, margin["value"]), format_value(metric, margin["limit"])
+        words = words_of(metric, metrics)
+        value, limit = words.text(margin["value"]), words.text(margin["limit"])
         parts.append(f"{metric} {value}, limit {sign} {limit}{frame}{place}{mark}")
     return "; ".join(parts)
 
@@ -64,7 +69,7 @@ def format_ways_to_look(results: Sequence[CheckResult], *, reported: bool) -> st
 
 def _numbers(result: CheckResult) -> str:
     if result.margins:
-        return format_margins(result.margins)
+        return format_margins(result.margins, result.metrics)
     if result.metrics:
         return format_metrics(result.metrics)
     return result.reasons[0] if result.reasons else ""

@@ -6,25 +6,14 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from seedpin.compare.table import words_of
 from seedpin.environment.measured import is_measured
 from seedpin.printing import printable
 from seedpin.run.result import CheckResult
 
-UNITS = {"psnr": " dB"}
-_ARROWS = {"ssim": ".6f", "psnr": ".2f"}
-
 
 def verdict_words(verdict: str) -> str:
     return verdict.replace("-", " ")
-
-
-def format_value(metric: str, value: float | None) -> str:
-    """A metric's value with its unit; None stands for infinite PSNR, of equal frames."""
-    if value is None:
-        return "inf"
-    if metric == "changed":
-        return f"{100 * value:.3g} %"
-    return f"{value:{_ARROWS.get(metric, '.4g')}}{UNITS.get(metric, '')}"
 
 
 def format_metrics(metrics: Mapping[str, Any] | None) -> str:
@@ -36,7 +25,7 @@ def format_metrics(metrics: Mapping[str, Any] | None) -> str:
     for metric, entry in worst.items():
         place = entry.get("place")
         where = f" in {place}" if place else ""
-        parts.append(f"{metric} {format_value(metric, entry['value'])}{where}")
+        parts.append(f"{metric} {words_of(metric, metrics).text(entry['value'])}{where}")
     return ", ".join(parts)
 
 

@@ -110,6 +110,7 @@ _RECORD: dict[str, Check] = {
         worst=_object(rest=_object("value", value=_MAYBE_NUMBER, frame=_MAYBE_WHOLE, place=_MAYBE_TEXT)),
         mean=_object(rest=_MAYBE_NUMBER),
         frames=_frames,
+        described=_object(rest=_object(rest=_SCALAR)),
         tensors=_entries(_object("name", name=_TEXT, rest=_MAYBE_NUMBER)),
     ),
     "margins": _entries(

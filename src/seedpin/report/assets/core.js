@@ -33,10 +33,10 @@ seedpin.byId = (id) => document.getElementById(id);
 // The same words as the terminal uses; null is infinite.
 seedpin.format = function (series, value) {
   if (value === null || value === undefined) return "∞";
-  if (series.name === "changed") return `${Number((100 * value).toPrecision(3))} %`;
-  if (series.name === "psnr") return `${value.toFixed(2)} dB`;
-  if (series.name === "ssim") return value.toFixed(6);
-  return `${Number(value.toPrecision(4))}${series.unit ? ` ${series.unit}` : ""}`;
+  const [, digits, form] = /^\.(\d+)([fg])$/.exec(series.format);
+  const number = series.unit === "%" ? 100 * value : value;
+  const text = form === "f" ? number.toFixed(Number(digits)) : String(Number(number.toPrecision(Number(digits))));
+  return series.unit ? `${text} ${series.unit}` : text;
 };
 
 seedpin.announce = function (text) {

@@ -70,13 +70,13 @@ seedpin.Curve = class {
 
   // Lowest and highest value of the drawing. Infinite values lie on its edge.
   domain() {
-    const { values, limit, higher, name } = this.series;
+    const { values, limit, higher, best } = this.series;
     const finite = [...values, limit].filter((value) => value !== null);
     if (!finite.length) return [0, 1];
     let low = Math.min(...finite);
     let high = Math.max(...finite);
     const pad = 0.14 * (high - low) || Math.abs(high) * 0.1 || 1;
-    if (name === "ssim") return [low - Math.max(pad, 1e-7), 1];
+    if (higher && best !== null) return [low - Math.max(pad, 1e-7), best];
     if (higher) return [Math.max(0, low - pad), high + pad];
     return [0, high + pad];
   }

@@ -65,9 +65,8 @@ seedpin.detail = (function () {
 
   function tensors(check) {
     if (!check.tensors.length) return null;
-    const keys = ["relative_l2", "cosine", "max_abs", "mean_abs", "peak"];
-    const titles = ["Tensor", "Relative distance", "Cosine distance", "Largest difference", "Mean difference", "Peak in golden"];
-    const rows = check.tensors.map((one) => h("tr", null, h("th", { scope: "row" }, one.name), keys.map((key) => h("td.number", null, one[key]))));
+    const titles = ["Tensor", ...check.columns.map(([, title]) => title)];
+    const rows = check.tensors.map((one) => h("tr", null, h("th", { scope: "row" }, one.name), check.columns.map(([key]) => h("td.number", null, one[key]))));
     return section("Tensors", table("Tensors", titles, rows));
   }
 

@@ -5,41 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seedpin.clip.clip import Clip
+from seedpin.compare.measured import Metrics
 from seedpin.compare.ssim import frame_ssim
+from seedpin.compare.table import OWN
 from seedpin.errors import ClipError, NonFiniteClipError
 
 Array = npt.NDArray[Any]
 
-CLIP_METRICS = ("ssim", "psnr", "max_abs", "mean_abs", "changed", "temporal")
-# Of these the smallest value is the worst; of all others the largest.
-HIGHER_IS_BETTER = frozenset({"ssim", "psnr"})
-
-
-class Metrics(Protocol):
-    """How far an obtained value is from the golden one, whatever their kind."""
-
-    @property
-    def kind(self) -> str:
-        """Whose limits can be held against it."""
-
-    def worst(self, name: str) -> tuple[int | str, float]:
-        """Place (the index of a frame, or a name) and value where the metric ``name`` is worst."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Strictly JSON-able, with ``kind`` and ``worst``: metric -> ``{"value": ..., "place": ...}``."""
-
-    def summary(self) -> str:
-        """How much of it differs, in a sentence; empty where the metrics say it all."""
+ROWS = {row.name: row for row in OWN if row.kind == "clip" and row.compare is None}
+CLIP_METRICS = tuple(ROWS)
 
 
 @dataclass(frozen=True, slots=True)
-class ClipMetrics:
+class ClipMetrics(Metrics):
     """One value per frame and metric; tuples of length T.
 
     ``ssim``      in [-1, 1], 1 for equal frames (:func:`seedpin.compare.ssim.frame_ssim`)
@@ -75,8 +59,7 @@ class ClipMetrics:
     def worst(self, name: str) -> tuple[int, float]:
         """Index and value of the worst frame; of several, the first. What is no number is worst of all."""
         values = self.values(name)
-        sign = -1.0 if name in HIGHER_IS_BETTER else 1.0
-        index = max(range(len(values)), key=lambda at: (values[at] != values[at], sign * values[at]))
+        index = max(range(len(values)), key=lambda at: ROWS[name].badness(values[at]))
         return index, values[index]
 
     def mean(self, name: str) -> float:
@@ -95,6 +78,10 @@ class ClipMetrics:
     @property
     def first_differing(self) -> int | None:
         return next(iter(self.differing), None)
+
+    def span(self, name: str) -> tuple[float, str]:
+        span = self.data_range
+        return span, f"values span {span:g}, so that flat grey is off by at most {span / 2:g}"
 
     def summary(self) -> str:
         """How many frames differ, and the first that does; empty if none does."""
