@@ -10,10 +10,8 @@ from typing import IO
 
 RUN_VARIABLE = "SEEDPIN_RUN"
 """Environment variable that chooses the folder of a session's run, so that a subprocess's can be found."""
-REQUEST_VARIABLE = "SEEDPIN_REVISION_REQUEST"
-"""Environment variable: the file that says what a process in another work tree is asked."""
-SELECTED_VARIABLE = "SEEDPIN_SELECTED"
-"""Environment variable: a folder whose ``wanted.json`` lists node ids; ``problems.json`` is written there."""
+REQUEST_VARIABLE = "SEEDPIN_REQUEST"
+"""Environment variable: the file that says what the process is asked (`seedpin.inner`)."""
 
 # What describes the session that asks, not the one that is started; each with all names that begin so.
 _OF_SESSION = (
@@ -23,7 +21,6 @@ _OF_SESSION = (
     "COV_CORE_",
     RUN_VARIABLE,
     REQUEST_VARIABLE,
-    SELECTED_VARIABLE,
 )
 # What a CI job, or the user, asks of every pytest alike.
 _OF_JOB = frozenset({"CI", "PYTEST_ADDOPTS"})

@@ -10,7 +10,9 @@ import pytest
 
 from seedpin.config import DEFAULT_SEED
 from seedpin.environment.cpu import read_cpu
+from seedpin.inner import InnerRequest
 from seedpin.pinning.profiles import CUBLAS_VARIABLE, environment_for
+from seedpin.process import REQUEST_VARIABLE, RUN_VARIABLE
 from support.project import Project
 
 HEAVY = ("torch", "numpy", "PIL", "skimage", "imageio", "scipy", "safetensors", "filelock", "click", "rich")
@@ -51,6 +53,15 @@ def test_a_plain_check_imports_nothing_of_other_revisions(project: Project) -> N
         result = project.pytest(*arguments, "-s", fresh=True)
         result.assert_outcomes(passed=1)
         result.stdout.fnmatch_lines(["LOADED [[]]"])
+
+
+def test_a_request_holds_for_the_pytest_that_seedpin_started_alone(project: Project) -> None:
+    """A pytest that a test of such a session runs inherits the variable, and runs what it is told to."""
+    request = InnerRequest(wanted=()).write(project.root)
+    env = {REQUEST_VARIABLE: str(request), RUN_VARIABLE: str(project.root / "run")}
+    assert project.pytest("--collect-only", env=env).ret == pytest.ExitCode.OK
+    asked = ("--seedpin-collect", "--golden-dir", str(project.root / "collected"))
+    assert project.pytest("--collect-only", *asked, env=env).ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 EARLY = "import torch\n\n(torch.ones(64, 64) @ torch.ones(64, 64)).exp()\n"

@@ -14,8 +14,7 @@ OF_SESSION = {
     "PYTEST_XDIST_WORKER_COUNT": "2",
     "GITHUB_STEP_SUMMARY": "file",
     "SEEDPIN_RUN": "folder",
-    "SEEDPIN_REVISION_REQUEST": "file",
-    "SEEDPIN_SELECTED": "folder",
+    "SEEDPIN_REQUEST": "file",
 }
 OF_JOB = {"CI": "1", "GITHUB_ACTIONS": "true", "PYTEST_ADDOPTS": "-x"}
 OWN = {"PATH": "/bin", "CI_NOT": "kept", "SEEDPIN_THREADS": "2", "PYTEST_PLUGINS": "mine"}

@@ -15,9 +15,9 @@ from seedpin.config import Config
 from seedpin.environment import settings as environment_settings
 from seedpin.errors import RevisionError
 from seedpin.git import git, is_dirty, merge_base, toplevel
+from seedpin.inner import InnerTree, Selection
 from seedpin.invocation import selection_of, settings_of
-from seedpin.plugin.inner import imported_from
-from seedpin.revisions.arguments import Selection, rewritten
+from seedpin.revisions.arguments import rewritten
 from seedpin.revisions.attribute import MintingCommit, conclude, minting_commit
 from seedpin.revisions.cache import (
     Index,
@@ -28,9 +28,8 @@ from seedpin.revisions.cache import (
     write_retention,
 )
 from seedpin.revisions.collect import TestOutcome
-from seedpin.revisions.import_paths import is_project_file, reference_path
+from seedpin.revisions.import_paths import imported_from, is_project_file, reference_path
 from seedpin.revisions.inner_pytest import write_import_paths
-from seedpin.revisions.inner_request import InnerRequest
 from seedpin.revisions.worktree import Checkout, checked_out
 from support.repository import Repository
 
@@ -310,6 +309,6 @@ def test_the_other_process_leaves_the_import_paths_of_here(
     monkeypatch.setitem(sys.modules, finder.__name__, finder)
     monkeypatch.setattr(sys, "path", [f"{here}/src", f"{here}/.venv/lib/site-packages", f"{tree}/src"])
     monkeypatch.chdir(tmp_path)
-    write_import_paths(InnerRequest(str(here), str(tree), str(tmp_path), from_folder=True))
+    write_import_paths(InnerTree(str(here), str(tree), from_folder=True))
     assert sys.path == [str(tmp_path), f"{here}/.venv/lib/site-packages", f"{tree}/src"]
     assert {"x": f"{tree}/src/x", "other": "/usr/lib/other"} == finder.MAPPING

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -15,11 +14,11 @@ from pathlib import Path
 from seedpin import process
 from seedpin.config import Config
 from seedpin.errors import ModelError
-from seedpin.process import RUN_VARIABLE, SELECTED_VARIABLE, inherited, python_code
+from seedpin.inner import InnerRequest, read_report
+from seedpin.process import REQUEST_VARIABLE, RUN_VARIABLE, inherited, python_code
 from seedpin.run.ledger import Run, latest_results
 from seedpin.run.result import CheckResult
 
-WANTED, PROBLEMS = "wanted.json", "problems.json"
 THREADS = "SEEDPIN_THREADS"
 """Environment variable of ``seedpin probe --threads``: calls run on that many CPU threads."""
 BATCH = "SEEDPIN_BATCH"
@@ -102,8 +101,9 @@ def fresh_run(
         ]
         variables = inherited(start.variables) | {**(environment or {}), RUN_VARIABLE: str(run)}
         if only:
-            (folder / WANTED).write_text(json.dumps(list(only)), encoding="utf-8")
-            variables[SELECTED_VARIABLE] = str(folder)
+            # In reverse: a test that needs what another one left in a shared model does not find it here.
+            request = InnerRequest(wanted=tuple(only), reverse=True)
+            variables[REQUEST_VARIABLE] = str(request.write(folder))
         python = _WITH_FOLDER if start.importable else _WITHOUT
         done = process.run([*python, *arguments, *selection], start.folder, variables)
         results = {result.id: result for result in latest_results(Run(run))}
@@ -130,11 +130,14 @@ def run_fresh(
 
 
 def _problems(folder: Path) -> dict[str, str]:
-    try:
-        data = json.loads((folder / PROBLEMS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {str(key): str(value) for key, value in data.items()}
+    told = read_report(folder)
+    words = {"failed": "it failed", "skipped": "it was skipped"}
+    problems = {
+        node: f"{words[test.outcome]}: {test.error}"
+        for node, test in told.outcomes.items()
+        if test.outcome in words
+    }
+    return {**told.errors, **problems}
 
 
 def differing(here: Mapping[str, str | None], fresh: Fresh) -> list[str]:

@@ -159,10 +159,13 @@ def pytest_configure(config: pytest.Config) -> None:
     except SeedpinError as error:
         raise pytest.UsageError(str(error)) from error
     from seedpin.plugin.running import Running
-    from seedpin.plugin.selected import register as register_selected
     from seedpin.plugin.session import SeedpinSession
 
-    register_selected(config)
+    # A pytest that a test of such a session starts has the variable too, and not the option.
+    if config.stash[UPDATE].collect and REQUEST_VARIABLE in os.environ:
+        from seedpin.plugin.inner import register as register_inner
+
+        register_inner(config)  # first: what is not to run is dropped before anybody looks at it
     config.pluginmanager.register(Running(config), "seedpin-running")
     session = SeedpinSession(config)
     config.pluginmanager.register(session, "seedpin-session")
@@ -175,10 +178,6 @@ def pytest_configure(config: pytest.Config) -> None:
         from seedpin.plugin.publish import Publisher
 
         config.pluginmanager.register(Publisher(config, session.run, session.latest), "seedpin-publisher")
-    if REQUEST_VARIABLE in os.environ:  # last: what it drops and finds at the end is after all others
-        from seedpin.plugin.inner import register as register_inner
-
-        register_inner(config)
 
 
 def _update(config: pytest.Config) -> Update:

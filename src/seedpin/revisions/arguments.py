@@ -8,27 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedpin.goldens.names import split_node_id
+from seedpin.inner import Selection
 from seedpin.invocation import for_another_run
 from seedpin.revisions.worktree import Checkout
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Tests that a path argument means: a file or folder relative to the project, and names below it."""
-
-    path: str
-    names: tuple[str, ...] = ()
-
-    def holds(self, path: str, names: Sequence[str]) -> bool:
-        """Whether a test of ``names`` (class, function[parameters]) in the file ``path`` is among them."""
-        if self.path not in (".", path) and not path.startswith(f"{self.path}/"):
-            return False
-        if len(names) < len(self.names):
-            return False
-        return all(
-            have == want or ("[" not in want and have.partition("[")[0] == want)
-            for want, have in zip(self.names, names[: len(self.names)], strict=True)
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from seedpin import process
 from seedpin.errors import ForeignImportError, RevisionError
 from seedpin.git import git_environment, short
+from seedpin.inner import InnerReport, InnerRequest, InnerTree, Selection, read_report
 from seedpin.process import REQUEST_VARIABLE, RUN_VARIABLE, inherited
 from seedpin.revisions.import_paths import project_entries, reference_path
 from seedpin.revisions.inner_pytest import COMMAND
-from seedpin.revisions.inner_request import InnerRequest
 from seedpin.revisions.worktree import Checkout
 from seedpin.run.ledger import Run, latest_results
+from seedpin.run.result import CheckResult
 
 _NO_TESTS = 5
 _LINES = 25
@@ -68,7 +67,7 @@ def collect(
     *,
     wanted: Iterable[str] | None = None,
     known: Iterable[str] = (),
-    selections: Any = None,
+    selections: tuple[Selection, ...] | None = None,
     entries: Sequence[str] | None = None,
 ) -> CollectedRun:
     """Runs the tests of ``checkout`` against its code and leaves what they obtain in ``options.golden``.
@@ -82,30 +81,27 @@ def collect(
     out = Path(tempfile.mkdtemp(prefix="out-", dir=checkout.scratch))
     entries = sys.path if entries is None else entries
     folder = options.folder.resolve()
-    request = InnerRequest(
+    tree = InnerTree(
         here=str(checkout.top),
         tree=str(checkout.tree),
-        out=str(out),
-        wanted=None if wanted is None else tuple(wanted),
-        known=tuple(known),
         selections=selections,
         from_folder=folder in project_entries(checkout.top, entries, folder),
     )
-    request.write(out / "request.json")
-    code = _run(
-        checkout,
-        _command(arguments, checkout, options),
-        _environment(checkout, out, folder, entries),
-        options,
-    )
-    _refuse_foreign(out, checkout)
+    only = None if wanted is None else tuple(wanted)
+    environment = _environment(checkout, folder, entries) | {
+        REQUEST_VARIABLE: str(InnerRequest(only, tuple(known), tree=tree).write(out)),
+        RUN_VARIABLE: str(out / "state" / "runs" / "run"),
+    }
+    code = _run(checkout, _command(arguments, checkout, options), environment, options)
+    report = read_report(out)
+    _refuse_foreign(report, checkout)
     if code not in (0, 1, _NO_TESTS):
         raise RevisionError(
             f"pytest ended with exit code {code} at {short(checkout.commit)}; its last lines:\n"
             f"{_tail(options.log)}",
             hint=f"all it printed: {options.log}",
         )
-    return _read(out)
+    return _collected(report, latest_results(Run(Path(environment[RUN_VARIABLE]))))
 
 
 def _command(arguments: Sequence[str], checkout: Checkout, options: CollectOptions) -> list[str]:
@@ -125,7 +121,7 @@ def _command(arguments: Sequence[str], checkout: Checkout, options: CollectOptio
     return [*COMMAND, *fixed, *arguments]
 
 
-def _environment(checkout: Checkout, out: Path, folder: Path, entries: Sequence[str]) -> dict[str, str]:
+def _environment(checkout: Checkout, folder: Path, entries: Sequence[str]) -> dict[str, str]:
     environment = inherited(git_environment())
     path = reference_path(
         checkout.top, checkout.tree, checkout.scratch / "shims", folder=folder, entries=entries
@@ -133,8 +129,6 @@ def _environment(checkout: Checkout, out: Path, folder: Path, entries: Sequence[
     environment["PYTHONPATH"] = os.pathsep.join(path)
     # Two checkouts within one second may leave bytecode that looks fresh and is not.
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
-    environment[REQUEST_VARIABLE] = str(out / "request.json")
-    environment[RUN_VARIABLE] = str(out / "state" / "runs" / "run")
     return environment
 
 
@@ -151,11 +145,10 @@ def _run(
         return process.run(command, folder, environment, log=stream).returncode
 
 
-def _refuse_foreign(out: Path, checkout: Checkout) -> None:
-    imported = {name: file for data in _all(out, "imports") for name, file in data.items()}
-    if not imported:
+def _refuse_foreign(report: InnerReport, checkout: Checkout) -> None:
+    if not report.imports:
         return
-    shown = [f"  {name} from {file}" for name, file in sorted(imported.items())]
+    shown = [f"  {name} from {file}" for name, file in sorted(report.imports.items())]
     more = [f"  and {len(shown) - 10} more"] if len(shown) > 10 else []
     raise ForeignImportError(
         f"the run of {short(checkout.commit)} imported code from here, so it is no run of that revision:\n"
@@ -166,23 +159,16 @@ def _refuse_foreign(out: Path, checkout: Checkout) -> None:
     )
 
 
-def _read(out: Path) -> CollectedRun:
+def _collected(report: InnerReport, results: Iterable[CheckResult]) -> CollectedRun:
     checks: dict[str, dict[str, str]] = {}
-    for result in latest_results(Run(out / "state" / "runs" / "run")):
+    for result in results:
         if result.obtained_digest is not None:
             checks.setdefault(result.test, {})[result.check] = result.obtained_digest
     tests = {
-        node_id: TestOutcome(entry["outcome"], entry["error"], checks.get(node_id, {}))
-        for data in _all(out, "outcomes")
-        for node_id, entry in data.items()
+        node: TestOutcome(test.outcome, test.error, checks.get(node, {}))
+        for node, test in report.outcomes.items()
     }
-    selected = {node_id: None for data in _all(out, "collected") for node_id in data}
-    errors = {path: error for data in _all(out, "errors") for path, error in data.items()}
-    return CollectedRun(tests, tuple(selected), errors)
-
-
-def _all(out: Path, what: str) -> list[Any]:
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob(f"{what}-*.json"))]
+    return CollectedRun(tests, report.collected, report.errors)
 
 
 def _tail(log: Path) -> str:

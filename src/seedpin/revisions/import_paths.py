@@ -23,6 +23,16 @@ def is_project_file(path: Path, top: Path) -> bool:
     )
 
 
+def imported_from(top: Path) -> dict[str, str]:
+    """Modules of this process whose file is project code of ``top``, with the file."""
+    imported = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and is_project_file(Path(file).resolve(), top):
+            imported[name] = file
+    return imported
+
+
 def project_entries(top: Path, entries: Iterable[str], folder: Path) -> list[Path]:
     """Entries of an import path that are folders of the project, resolved, in order, each once.
 
