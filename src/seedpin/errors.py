@@ -10,7 +10,8 @@
     |   |-- UpdateRefusedError     an update was asked for where it is not allowed
     |   |-- DecisionRefusedError   a check that cannot be accepted, or a choice that is not clear
     |   |-- PruneRefusedError      nothing tells which goldens are unused
-    |   `-- MoveRefusedError       goldens that cannot go where they are to go
+    |   |-- MoveRefusedError       goldens that cannot go where they are to go
+    |   `-- ExportError            a golden that cannot be written as the file that was asked for
     |-- PinError
     |   |-- SeedError              a seed outside the range that every source takes
     |   |-- ProfileTooLateError    the CPU profile's variables came after the first operation
@@ -132,6 +133,12 @@ class MoveRefusedError(UsageError):
     """Goldens that cannot go where they are to go."""
 
     slug = "move-refused"
+
+
+class ExportError(UsageError):
+    """A golden, or an obtained clip, cannot be written as the file that was asked for."""
+
+    slug = "export"
 
 
 class PinError(SeedpinError):

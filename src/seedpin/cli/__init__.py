@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "status": "Goldens by device class: number, size, age, last reason.",
     "show": "What is known of a golden.",
     "compare": "Compare any two clips, without a test.",
+    "export": "Write a golden, or what a run obtained, as .mp4, .gif, .png, .wav and others.",
     "verify": "Re-read every golden and check its digests.",
     "mv": "Move the goldens of a test that was renamed or moved.",
     "prune": "List, or delete, goldens that no test asks for.",

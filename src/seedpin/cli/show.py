@@ -11,7 +11,7 @@ from seedpin.cli._say import say
 from seedpin.cli._shared import age_words, find_project, project_options, size_words
 from seedpin.environment.measured import family_of, is_measured
 from seedpin.errors import UsageError
-from seedpin.goldens.inventory import Entry, Inventory
+from seedpin.goldens.inventory import Entry
 from seedpin.report.terminal import short_digest
 
 
@@ -27,7 +27,7 @@ def command(name: str, root: Path | None, golden_dir: str | None) -> None:
     """
     project = find_project(root, golden_dir)
     inventory = project.inventory()
-    found = _find(inventory, name)
+    found = inventory.named(name)
     if not found:
         raise UsageError(
             f"no golden in {project.goldens} is called {name!r}", hint="seedpin status lists classes"
@@ -39,21 +39,6 @@ def command(name: str, root: Path | None, golden_dir: str | None) -> None:
         if number:
             say()
         _print(entry, project.goldens)
-
-
-def _find(inventory: Inventory, name: str) -> list[Entry]:
-    path = Path(name)
-    if path.is_file():
-        there = path.resolve()
-        return [entry for entry in inventory.entries if there in {file.resolve() for file in entry.files}]
-
-    def names(entry: Entry) -> tuple[str, ...]:
-        if entry.manifest is None:
-            return (entry.stem,)
-        return entry.manifest.test, f"{entry.manifest.test}::{entry.manifest.check}", entry.stem
-
-    exact = [entry for entry in inventory.entries if name in names(entry)]
-    return exact or [entry for entry in inventory.entries if any(name in text for text in names(entry))]
 
 
 def _print(entry: Entry, root: Path) -> None:

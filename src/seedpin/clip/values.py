@@ -63,6 +63,16 @@ def settle_range(
     return ranges_of(frames.dtype.name)[0]
 
 
+def eight_bit(frames: npt.NDArray[Any], value_range: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Frames of any dtype for the eye: ``value_range`` becomes 0 to 255, what is beyond it is cut."""
+    if frames.dtype == np.uint8:
+        return frames
+    low, high = value_range
+    scaled = (frames.astype(np.float64) - low) * (255 / (high - low))
+    shown: npt.NDArray[np.uint8] = np.rint(np.clip(np.nan_to_num(scaled), 0, 255)).astype(np.uint8)
+    return shown
+
+
 def _frame_of(frames: npt.NDArray[Any], index: int) -> int:
     return int(np.unravel_index(index, frames.shape)[0])
 

@@ -38,6 +38,13 @@ class Entry:
     digest: str | None = None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What people call it by: its test, its id, its stem."""
+        if self.manifest is None:
+            return (self.stem,)
+        return self.manifest.test, f"{self.manifest.test}::{self.manifest.check}", self.stem
+
+    @property
     def files(self) -> list[Path]:
         """The golden's files, its manifest last."""
         names = [] if self.manifest is None else [file.name for file in self.manifest.files.values()]
@@ -52,6 +59,15 @@ class Inventory:
     entries: tuple[Entry, ...] = ()
     leftovers: tuple[Path, ...] = ()
     unknown: tuple[Path, ...] = ()
+
+    def named(self, name: str) -> list[Entry]:
+        """What a test, an id (test and check), a stem or a file of a golden names; else what a part names."""
+        path = Path(name)
+        if path.is_file():
+            there = path.resolve()
+            return [entry for entry in self.entries if there in {file.resolve() for file in entry.files}]
+        exact = [entry for entry in self.entries if name in entry.names]
+        return exact or [entry for entry in self.entries if any(name in text for text in entry.names)]
 
     def classes(self) -> list[str]:
         return sorted({entry.device_class for entry in self.entries})

@@ -150,6 +150,7 @@ class AudioKind(Kind[Waveform]):
     role = "audio"
     extensions = frozenset({"zip"})
     opens = frozenset({".wav"})
+    exports = frozenset({".wav"})
     fixtures = ("audio",)
     word = "second"
 
@@ -233,6 +234,12 @@ class AudioKind(Kind[Waveform]):
         if all(_looks_like_noise(channel) for channel in samples):
             return (Suspicion("noise", "samples are independent of their neighbours, as in white noise"),)
         return ()
+
+    def export(self, value: Waveform, suffix: str, **how: Any) -> tuple[bytes, Sequence[str]]:
+        if suffix != ".wav" or how:
+            return super().export(value, suffix, **how)
+        exact = value.samples.dtype == np.int16
+        return wav_of(value), () if exact else (f"{value.samples.dtype} samples became 16 bits",)
 
     def pictures(
         self, golden: Waveform | None, obtained: Waveform, metrics: Mapping[str, Any] | None

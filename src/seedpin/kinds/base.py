@@ -20,6 +20,7 @@ import numpy.typing as npt
 from seedpin.clip.digest import clip_digest
 from seedpin.clip.suspect import Suspicion
 from seedpin.compare.measured import Metrics
+from seedpin.errors import ExportError
 
 V = TypeVar("V")
 Facts = Mapping[str, Any]
@@ -154,6 +155,27 @@ class Kind(Protocol[V]):
     def suspicions(self, value: V) -> tuple[Suspicion, ...]:
         """Why this should not become a golden."""
         return ()
+
+    # -- for other programs ----------------------------------------------------------------------------
+
+    @property
+    def exports(self) -> frozenset[str]:
+        """Suffixes (``.mp4``) that ``export`` writes, beside those of ``extensions``."""
+        return frozenset()
+
+    def export(self, value: V, suffix: str, **how: Any) -> tuple[bytes, Sequence[str]]:
+        """The bytes of a file ``*suffix`` for other programs, and what it does not hold, in words.
+
+        ``how`` are options of ``seedpin export`` that were given. Raises ExportError.
+        """
+        extension, data = self.encode(value)
+        if suffix != f".{extension}" or how:
+            what = f"{self.name} with --{next(iter(how))}" if how else self.name
+            raise ExportError(
+                f"{what} cannot be written as {suffix or 'a file without a suffix'}",
+                hint=f"take one of {' '.join(sorted({*self.exports, f'.{extension}'}))}",
+            )
+        return data, ()
 
     # -- for people --------------------------------------------------------------------------------------
 

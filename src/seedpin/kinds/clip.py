@@ -81,6 +81,19 @@ class ClipKind(Kind[Clip]):
     def suspicions(self, value: Clip) -> tuple[Suspicion, ...]:
         return suspicions(value)
 
+    @property
+    def exports(self) -> frozenset[str]:
+        from seedpin.clip.export import SUFFIXES
+
+        return SUFFIXES
+
+    def export(self, value: Clip, suffix: str, **how: Any) -> tuple[bytes, Sequence[str]]:
+        """``fps`` in place of the clip's rate; ``frame`` alone, instead of all."""
+        from seedpin.clip.export import export_clip, frame_of
+
+        frame = how.get("frame")
+        return export_clip(value if frame is None else frame_of(value, frame), suffix, how.get("fps"))
+
     def pictures(
         self, golden: Clip | None, obtained: Clip, metrics: Mapping[str, Any] | None
     ) -> tuple[str, Sequence[Picture]]:

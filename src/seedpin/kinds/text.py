@@ -91,6 +91,7 @@ class TextKind(Kind[Texts]):
     role = "text"
     extensions = frozenset({"jsonl"})
     opens = frozenset({".txt"})
+    exports = frozenset({".txt"})
     fixtures = ("text",)
     word = "text"
 
@@ -153,6 +154,15 @@ class TextKind(Kind[Texts]):
             if not (entry.strip() if isinstance(entry, str) else entry)
         ]
         return (Suspicion("empty", f"text {empty[0]} is empty"),) if empty else ()
+
+    def export(self, value: Texts, suffix: str, **how: Any) -> tuple[bytes, Sequence[str]]:
+        """A single text as it is; of several, and of tokens, what a diff of them would show."""
+        if suffix != ".txt" or how:
+            return super().export(value, suffix, **how)
+        first = value.entries[0]
+        if isinstance(first, str) and len(value.entries) == 1:
+            return first.encode(), ()
+        return "".join(f"{line}\n" for line in _lines(value)).encode(), ()
 
     def panels(
         self, golden: Texts | None, obtained: Texts | None, metrics: Mapping[str, Any] | None

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from seedpin.clip.archive import unpack
 from seedpin.clip.clip import Clip
+from seedpin.clip.values import eight_bit
 from seedpin.clip.webp import LARGEST_SIDE, check_header, encode_webp
 from seedpin.errors import DamagedGoldenError, SeedpinError
 from seedpin.goldens.content import load
@@ -198,7 +199,7 @@ def _write_previews(
             clips.append(None)
     names = []
     for word, clip in zip(("golden", "obtained"), clips, strict=True):
-        frames = [] if clip is None else [_preview(frame, clip.value_range) for frame in clip.frames]
+        frames = [] if clip is None else [eight_bit(frame, clip.value_range) for frame in clip.frames]
         names.append(_write_frames(report, folder, word, frames))
     dtype = next((clip.dtype for clip in clips if clip is not None), "")
     if dtype:
@@ -225,13 +226,6 @@ def _write_frames(
         (report / name).write_bytes(encode_webp(_within(frame)))
         names.append(name)
     return tuple(names)
-
-
-def _preview(frame: npt.NDArray[Any], value_range: tuple[float, float]) -> npt.NDArray[np.uint8]:
-    low, high = value_range
-    scaled = (frame.astype(np.float64) - low) * (255 / (high - low))
-    preview: npt.NDArray[np.uint8] = np.rint(np.clip(np.nan_to_num(scaled), 0, 255)).astype(np.uint8)
-    return preview
 
 
 def _gap(golden: npt.NDArray[Any], obtained: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -82,6 +82,21 @@ def _named(run: Run, name: str) -> CheckResult:
     raise DecisionRefusedError(f"no check of run {run.id} is called {name!r}", hint=suggest(name, others))
 
 
+def named_check(run: Run, name: str) -> CheckResult:
+    """The one check of a run, passed or not, that an id or a part of one names. Raises UsageError."""
+    everything = latest_results(run)
+    exact = [result for result in everything if result.id == name]
+    named = exact or [result for result in everything if name in result.id]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise UsageError(
+            f"{name!r} names {len(named)} checks of run {run.id}", hint=f"name one\n{_listing(named)}"
+        )
+    ids = [result.id for result in everything]
+    raise UsageError(f"no check of run {run.id} is called {name!r}", hint=suggest(name, ids))
+
+
 def split_refused(results: Sequence[CheckResult]) -> tuple[list[CheckResult], list[CheckResult]]:
     """What can be accepted, and what cannot because it is unstable or damaged."""
     good = [result for result in results if result.verdict not in UNDECIDABLE]
