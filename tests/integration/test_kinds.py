@@ -94,6 +94,32 @@ def test_sounds_and_texts_pass_while_their_bits_are_equal(sounds: Project, worke
     assert sounds.golden_files() == before
 
 
+def test_sounds_have_limits(sounds: Project) -> None:
+    """A table's limit, and a marker's, are held against the worst second, and told in terminal and report."""
+    sounds.mint()
+    text = (sounds.root / "pyproject.toml").read_text()
+    table = '\n[tool.seedpin.tolerance."*"]\npsnr = 60\naudio = {{ snr = {}, same_environment = true }}\n'
+    sounds.write({"pyproject.toml": text + table.format(40)})
+    result = sounds.pytest("test_sound.py::test_sound", env=SHIFTED)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["within tolerance  *snr 52.* dB, limit >= 40.00 dB in second 1"])
+    marked = TEST.replace("def test_sound", "@pytest.mark.golden(snr=60, log_mel=0.1)\ndef test_sound")
+    sounds.write({"test_sound.py": marked})
+    result = sounds.pytest("test_sound.py::test_sound", "--golden-report", env=SHIFTED)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["  snr of second 1 is 52.*; at least 60 is declared."])
+    result.stdout.fnmatch_lines(["  log_mel of second 1 is 0.*; at most 0.1 is declared."])
+    run = max((sounds.root / ".seedpin" / "runs").iterdir())
+    shown = (run / "report" / "data" / "0.js").read_text()
+    assert '"label":"signal-to-noise ratio"' in shown
+    assert '"place":"second 1"' in shown
+    sounds.write(
+        {"test_sound.py": TEST.replace("def test_story", "@pytest.mark.golden(snr=60)\ndef test_story")}
+    )
+    result = sounds.pytest("test_sound.py::test_story")
+    result.stdout.fnmatch_lines(["*unknown key 'snr' (snr is for audio)*"])
+
+
 def test_a_fresh_process_proves_sounds_and_texts(sounds: Project) -> None:
     """The default probe runs for every kind: what a fresh process gives otherwise becomes no golden."""
     sounds.use_the_default_probe()

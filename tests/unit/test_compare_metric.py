@@ -22,6 +22,7 @@ from seedpin.compare.table import OWN, metric_named, metrics_of, words_of
 from seedpin.compare.tensors import TensorMetric
 from seedpin.compare.tolerance import check_limits, parse_kinds, parse_tolerance
 from seedpin.errors import MetricError, ToleranceError
+from seedpin.kinds.audio import AudioMetrics
 from seedpin.kinds.clip import CLIP
 from seedpin.kinds.measure import measure
 from seedpin.kinds.tensors import TENSORS
@@ -66,7 +67,7 @@ def line_of(row: Metric) -> str:
         unit = "a share, 0 to 1"
     if row.blind_share is None:
         refused = f"below {row.blind_from:g}" if row.higher else f"from {row.blind_from:g} on"
-    elif row.kind == "tensors":
+    elif row.kind != "clip":
         refused = f"from {row.blind_share:g} of what zeros would be off by on"
     else:
         refused = f"from {row.blind_share:g} of the range on"
@@ -91,17 +92,18 @@ def test_every_row_can_be_limited_and_shown() -> None:
         assert row.text(0.5)
         assert (row.blind_from is None) != (row.blind_share is None)
         assert row.blind_share is not None or row.blind_why
-    for kind in ("clip", "tensors"):
+    for kind in ("clip", "tensors", "audio"):
         assert sum(row.leads for row in OWN if row.kind == kind) == 1
 
 
 def test_comparisons_give_what_the_table_says() -> None:
     """The kinds' own comparisons have a field for each row that has no function."""
-    clip, tensors = (
-        {row.name for row in metrics_of(kind) if not row.compare} for kind in ("clip", "tensors")
+    clip, tensors, audio = (
+        {row.name for row in metrics_of(kind) if not row.compare} for kind in ("clip", "tensors", "audio")
     )
     assert clip == set(ClipMetrics.__dataclass_fields__) - {"data_range"}
     assert tensors == set(TensorMetric.__dataclass_fields__) - {"name", "peak", "level"}
+    assert audio == set(AudioMetrics.__dataclass_fields__) - {"peak"}
 
 
 def test_a_registered_metric_is_computed_only_where_a_limit_asks() -> None:

@@ -15,12 +15,14 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from seedpin.compare.tolerance import check_limits, parse_tolerance
 from seedpin.errors import (
     AmbiguousLayoutError,
     ClipError,
     DamagedGoldenError,
     EmptyClipError,
     NonFiniteClipError,
+    ToleranceError,
     UnsupportedClipError,
 )
 from seedpin.kinds.audio import AUDIO, METRICS, Waveform, compare_audio, wav_of
@@ -240,3 +242,35 @@ def test_samples_that_are_no_numbers_are_damage() -> None:
     bad[0, 3] = np.nan
     with pytest.raises(DamagedGoldenError, match="no numbers"):
         AUDIO.encode(dataclasses.replace(value, samples=bad))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"snr": 6}, {"snr": 0}, {"log_mel": 5}, {"tilt": 2}, {"tilt": 0.5}, {"psnr": 60}, {"max_abs": -1}],
+)
+def test_limits_that_other_sounds_meet_are_refused(limits: dict[str, float]) -> None:
+    """What silence or another sound reaches is no limit, nor is tilt alone; a clip's are not known."""
+    with pytest.raises(ToleranceError):
+        parse_tolerance(limits, "here", kind="audio")
+
+
+def test_a_largest_difference_as_of_silence_is_refused() -> None:
+    """max_abs is judged where the golden's loudness is known."""
+    metrics = compare_audio(adapt(TONE), adapt(TONE * np.float32(0.99)))
+    peak = float(np.abs(TONE).max())
+    assert not check_limits(parse_tolerance({"max_abs": 1e-4}, "here", kind="audio"), metrics)[0].ok
+    with pytest.raises(ToleranceError, match="silence is off by"):
+        check_limits(parse_tolerance({"max_abs": peak / 2}, "here", kind="audio"), metrics)
+
+
+def test_a_low_pass_breaks_the_spectral_limits_where_the_ratio_holds() -> None:
+    """A tolerance on the ratio alone passes what a limit on log-mel or tilt does not."""
+    golden = (0.5 * np.sin(2 * np.pi * 220 * TIME) + BREATH)[: 2 * RATE].astype(np.float32)
+    spectrum = np.fft.rfft(golden)
+    spectrum[np.fft.rfftfreq(len(golden), 1 / RATE) > 3000] = 0
+    dull = np.fft.irfft(spectrum, len(golden)).astype(np.float32)
+    metrics = compare_audio(adapt(golden), adapt(dull))
+    tolerance = parse_tolerance({"snr": 40, "log_mel": 0.5, "tilt": 0.5}, "here", kind="audio")
+    held = {margin.metric: (margin.ok, margin.place) for margin in check_limits(tolerance, metrics)}
+    assert {name: ok for name, (ok, _) in held.items()} == {"snr": True, "log_mel": False, "tilt": False}
+    assert str(held["tilt"][1]).startswith("second ")

@@ -33,7 +33,8 @@ class Metric:
     better: whether a "lower" or a "higher" value is nearer to the golden. best: the value of equal content
     (0 where lower is better, else infinite). low, high: between them lie all values.
     blind_from: a limit that is no stricter than this guards next to nothing, because of ``blind_why``.
-    blind_share: the same as a share of the values' own range.
+    blind_share: the same as a share of the values' own range. alone: whether a limit guards anything where it
+    is the only one.
 
     label, meaning: what people call it, and a sentence. unit: "dB", "%" (values are shares, 0 to 1), ... ;
     in_values: in units of the values themselves. format: how many digits, ".2f" or ".4g".
@@ -53,6 +54,7 @@ class Metric:
     high: float = math.inf
     blind_from: float | None = None
     blind_share: float | None = None
+    alone: bool = True
     blind_why: str = ""
     label: str = ""
     meaning: str = ""

@@ -88,6 +88,7 @@ def parse_tolerance(
             f"{where}: a tolerance is a table of limits, not {mapping!r}", hint="such as {'psnr': 60}"
         )
     limits: dict[str, float] = {}
+    rows: list[Metric] = []
     for key, value in mapping.items():
         if key == "same_environment":
             if not isinstance(value, bool):
@@ -98,11 +99,19 @@ def parse_tolerance(
         if metric is None:
             raise _unknown(key, kind, where)
         limits[key] = _limit(metric, value, where)
+        rows.append(metric)
     if not limits:
         names = ", ".join(metric.name for metric in metrics_of(kind))
         raise ToleranceError(
             f"{where}: no limit is declared",
             hint=f"set one of {names}" if names else f"goldens of kind {kind} have none: they are exact",
+        )
+    if not any(row.alone for row in rows):
+        row = rows[0]
+        others = ", ".join(metric.name for metric in metrics_of(kind) if metric.alone)
+        raise ToleranceError(
+            f"{where}: a limit on {row.name} alone guards next to nothing: {row.blind_why}",
+            hint=f"declare one on {others} besides",
         )
     return Tolerance(limits, kind, same_environment)
 

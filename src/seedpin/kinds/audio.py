@@ -23,6 +23,7 @@ from seedpin.clip.codec import RESTORE, check_memory, from_planes, planes_of, re
 from seedpin.clip.digest import array_digest
 from seedpin.clip.suspect import Suspicion
 from seedpin.compare.measured import Metrics
+from seedpin.compare.table import OWN
 from seedpin.errors import (
     AmbiguousLayoutError,
     ClipError,
@@ -38,7 +39,7 @@ Samples = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 DTYPES = ("int16", "int32", "float16", "float32", "float64")
-METRICS = ("snr", "max_abs", "log_mel", "tilt")
+METRICS = tuple(row.name for row in OWN if row.kind == "audio")
 LAYOUTS = ("CT", "TC")
 MOST_CHANNELS = 8
 """An axis of at most so many is read as channels where nothing is said."""
@@ -94,16 +95,21 @@ class AudioMetrics(Metrics):
     ``max_abs``  largest difference of any sample, in units of full scale
     ``log_mel``  dB: mean absolute difference of the log-mel spectra (64 bands, floor at -80 dB)
     ``tilt``     dB an octave: difference of the slopes of the mean spectra: what a filter does to all of it
+    ``peak``     largest magnitude in the golden
     """
 
     snr: tuple[float, ...]
     max_abs: tuple[float, ...]
     log_mel: tuple[float, ...]
     tilt: tuple[float, ...]
+    peak: float = 0.0
 
     @property
     def kind(self) -> str:
         return "audio"
+
+    def span(self, name: str) -> tuple[float, str] | None:
+        return (self.peak, f"silence is off by {self.peak:g}") if name == "max_abs" and self.peak else None
 
     def worst(self, name: str) -> tuple[int | str, float]:
         """The worst second, as ``second 3``, and its value; of several, the first."""
@@ -455,7 +461,7 @@ def compare_audio(golden: Waveform, obtained: Waveform) -> AudioMetrics:
             mel[at] = max(mel[at], float(np.abs(levels[0] - levels[1]).mean()))
             slopes = [np.polyfit(centres, level.mean(axis=0), 1)[0] for level in levels]
             tilt[at] = max(tilt[at], float(abs(slopes[0] - slopes[1])))
-    return AudioMetrics(tuple(snr), tuple(most), tuple(mel), tuple(tilt))
+    return AudioMetrics(tuple(snr), tuple(most), tuple(mel), tuple(tilt), float(np.abs(g).max()))
 
 
 def _window(rate: int) -> int:
