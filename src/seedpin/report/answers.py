@@ -9,6 +9,8 @@ from typing import Any
 
 from seedpin.compare.table import words_of
 from seedpin.environment.measured import families_in_words, is_measured, things_in_words
+from seedpin.errors import SeedpinError
+from seedpin.kinds.registry import kind_of_fixture
 from seedpin.run.message import verdict_words, what_agrees
 from seedpin.run.result import CheckResult
 
@@ -34,17 +36,25 @@ def headline(result: CheckResult) -> str:
     if result.verdict == "environment-changed" and moved:
         return f"The output changed, and so did {moved}. The code cannot be judged by this alone."
     words = {
-        "identical": "Every frame is identical to the golden, bit for bit.",
+        "identical": f"Every {_word(result)} is identical to the golden, bit for bit.",
         "within-tolerance": "The output differs from the golden, within what is declared.",
         "environment-changed": "The output differs from another device's golden. The code cannot be judged.",
         "incomparable": "Golden and output cannot be compared: they are not of the same kind or shape.",
         "missing": f"There is no golden for {result.device_class} yet.",
         "unstable": "The model does not repeat: two runs under the same pin differ.",
-        "invalid": "What was handed in is no clip that could be compared.",
+        "invalid": "What was handed in is nothing that could be compared.",
         "unchecked": "The test passed without checking this golden.",
         "damaged": "The golden cannot be read.",
     }
     return words.get(result.verdict, verdict_words(result.verdict))
+
+
+def _word(result: CheckResult) -> str:
+    """What one digest of the check is for."""
+    try:
+        return kind_of_fixture(result.kind).word
+    except SeedpinError:  # of a package that is not installed here
+        return "value"
 
 
 def _changed(result: CheckResult) -> str:

@@ -92,7 +92,9 @@ class CheckRow:
 
 @dataclass(frozen=True, slots=True)
 class CheckView:
-    """One check in full. ``primary`` names the series that the time line shows first."""
+    """One check in full. ``primary`` names the series that the time line shows first; ``measured`` are label,
+    worst value and place of each metric of a kind that has neither frames nor tensors.
+    """
 
     row: CheckRow
     headline: str
@@ -107,6 +109,7 @@ class CheckView:
     limits: tuple[Limit, ...]
     tensors: tuple[Mapping[str, str], ...]
     columns: tuple[tuple[str, str], ...]
+    measured: tuple[tuple[str, str, str], ...]
     facts: tuple[Row, ...]
     environment: tuple[Row, ...]
     agreed: str
@@ -226,6 +229,7 @@ def view_check(row: CheckRow, result: CheckResult, *, run: str, run_path: str) -
         limits=tuple(_limit(margin, metrics) for margin in result.margins),
         tensors=tuple(_tensor(entry, metrics) for entry in metrics.get("tensors", ())),
         columns=_columns(metrics),
+        measured=_measured(metrics),
         facts=_facts(result),
         environment=tuple(changes),
         agreed=agreement(result),
@@ -277,6 +281,18 @@ def _primary(margin: Mapping[str, Any] | None, metrics: Mapping[str, Any]) -> st
     if margin is not None:
         return str(margin["metric"])
     return next((name for name in metrics.get("worst") or () if words_of(name, metrics).leads), "")
+
+
+def _measured(metrics: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    """Label, worst value and place of each metric of a kind that has neither frames nor tensors."""
+    if metrics.get("frames") or metrics.get("tensors"):
+        return ()
+    worst: Mapping[str, Mapping[str, Any]] = metrics.get("worst") or {}
+    told = {name: words_of(name, metrics) for name in worst}
+    return tuple(
+        (words.title, words.text(worst[name]["value"]), str(worst[name].get("place") or ""))
+        for name, words in told.items()
+    )
 
 
 _IN_GOLDEN = {"peak": "Peak in golden"}

@@ -55,6 +55,10 @@ seedpin.detail = (function () {
   }
 
   function measured(check, player) {
+    if (check.measured.length) {
+      const values = check.measured.map(([label, value, place]) => h("tr", null, h("th", { scope: "row" }, label), h("td.number", null, value), h("td", null, place)));
+      return section("Measured", table("Worst value of each metric", ["Metric", "Worst", "Where"], values));
+    }
     if (!check.series.length || (check.total < 2 && check.limits.length === check.series.length)) return null;
     const rows = check.series.map((one) => h("tr", null,
       h("th", { scope: "row", title: one.meaning }, one.label),
