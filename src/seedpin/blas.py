@@ -34,8 +34,8 @@ class BlasThreads:
 def _controllers(_loaded: tuple[str, ...]) -> dict[str, Any]:
     from threadpoolctl import ThreadpoolController
 
-    found = ThreadpoolController().lib_controllers
-    return {one.filepath: one for one in found if one.user_api == "blas"}
+    controllers = ThreadpoolController().lib_controllers
+    return {one.filepath: one for one in controllers if one.user_api == "blas"}
 
 
 def _current() -> dict[str, Any]:

@@ -23,7 +23,7 @@ very stream that the pin gives the global generator, and a ``generator=`` that g
 LEVELS = ("strict", "warn", "seeds")
 PROFILES = ("native", "portable")
 
-Kind = Literal["int", "text", "choice", "list"]
+OptionType = Literal["int", "text", "choice", "list"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Option:
 
     key: str
     flag: str
-    kind: Kind
+    kind: OptionType
     default: Any
     help: str
     choices: tuple[str, ...] = ()
@@ -206,7 +206,7 @@ def _as_text(value: Any) -> str:
     return value
 
 
-_CONVERT: dict[Kind, tuple[Callable[[Any], Any], str]] = {
+_CONVERT: dict[OptionType, tuple[Callable[[Any], Any], str]] = {
     "int": (_as_int, "an integer"),
     "text": (_as_text, "a text"),
     "choice": (_as_text, "a text"),

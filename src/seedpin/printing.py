@@ -18,10 +18,10 @@ def printable(text: object, *, lines: bool = False) -> str:
 
     One line; with ``lines`` line feeds and tabs stay, but none begins a line that a CI system would obey.
     """
-    found = str(text)
+    shown = str(text)
     if not lines:
-        return _TRICKS.sub(_spelled, found)
-    kept = _TRICKS.sub(lambda match: match[0] if match[0] in "\n\t" else _spelled(match), found)
+        return _TRICKS.sub(_spelled, shown)
+    kept = _TRICKS.sub(lambda match: match[0] if match[0] in "\n\t" else _spelled(match), shown)
     return _COMMAND.sub("|", kept)
 
 

@@ -26,14 +26,14 @@ def read_plain(path: Path, largest: int | None = None) -> bytes:
 
 def check_plain(path: Path, largest: int | None = None) -> int:
     """The size of a file in bytes. Raises OSError as ``read_plain``."""
-    found = path.stat()
-    if stat.S_ISDIR(found.st_mode):
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file", str(path))
-    if largest is not None and found.st_size > largest:
-        raise OSError(errno.EFBIG, f"it has {found.st_size} bytes, the limit is {largest}", str(path))
-    return found.st_size
+    if largest is not None and status.st_size > largest:
+        raise OSError(errno.EFBIG, f"it has {status.st_size} bytes, the limit is {largest}", str(path))
+    return status.st_size
 
 
 def parse_json(raw: bytes | str) -> Any:
@@ -58,21 +58,21 @@ def _refuse_constant(name: str) -> NoReturn:
 def _check(value: Any) -> None:
     waiting = [(value, 0)]
     while waiting:
-        found, depth = waiting.pop()
+        part, depth = waiting.pop()
         if depth > _DEEPEST:
             raise ValueError(f"values lie more than {_DEEPEST} deep in each other")
-        if isinstance(found, str):
-            _check_text(found)
-        elif isinstance(found, float) and not math.isfinite(found):
+        if isinstance(part, str):
+            _check_text(part)
+        elif isinstance(part, float) and not math.isfinite(part):
             raise ValueError("a number is too large")
-        elif isinstance(found, int) and not -_LARGEST_INTEGER <= found < 2 * _LARGEST_INTEGER:
+        elif isinstance(part, int) and not -_LARGEST_INTEGER <= part < 2 * _LARGEST_INTEGER:
             raise ValueError("an integer has more than 64 bits")
-        elif isinstance(found, list):
-            waiting += [(one, depth + 1) for one in found]
-        elif isinstance(found, dict):
-            for key in found:
+        elif isinstance(part, list):
+            waiting += [(one, depth + 1) for one in part]
+        elif isinstance(part, dict):
+            for key in part:
                 _check_text(key)
-            waiting += [(one, depth + 1) for one in found.values()]
+            waiting += [(one, depth + 1) for one in part.values()]
 
 
 def _check_text(text: str) -> None:

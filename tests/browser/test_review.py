@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from seedpin.run.decide import Place
+from seedpin.run.decide import ProjectFolders
 from seedpin.run.ledger import Run
 from support.commands import files_below
 from support.report_runs import demo_run
@@ -25,23 +25,23 @@ BALL = "tests/test_text_to_video.py::test_red_ball[wan-480p]::video"
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def folders(tmp_path: Path) -> ProjectFolders:
     """A project whose last run has every verdict, with the goldens that it was held against."""
     run = demo_run(tmp_path / ".seedpin")
     shutil.copytree(run.path / "golden", tmp_path / "golden")
-    return Place(tmp_path, tmp_path / "golden", tmp_path / ".seedpin")
+    return ProjectFolders(tmp_path, tmp_path / "golden", tmp_path / ".seedpin")
 
 
 @pytest.fixture
-def review(place: Place) -> Iterator[Review]:
-    run = Run(next((place.state / "runs").iterdir()))
-    with serving(run, place) as server:
+def review(folders: ProjectFolders) -> Iterator[Review]:
+    run = Run(next((folders.state / "runs").iterdir()))
+    with serving(run, folders) as server:
         yield server
 
 
-def test_accept_and_undo_act_on_files(open_tab: Tabs, review: Review, place: Place) -> None:
+def test_accept_and_undo_act_on_files(open_tab: Tabs, review: Review, folders: ProjectFolders) -> None:
     """From the printed address: accept with a reason writes the golden, undo restores every byte."""
-    before = files_below(place.golden_root)
+    before = files_below(folders.golden_root)
     host = f"http://127.0.0.1:{review.guard.port}/"
     page = open_tab(host, review.guard.url.removeprefix(host))
     progress = page.locator("#progress-text")
@@ -54,12 +54,12 @@ def test_accept_and_undo_act_on_files(open_tab: Tabs, review: Review, place: Pla
     page.keyboard.type("another sampler")
     page.keyboard.press("Enter")
     progress.filter(has_text="1 of 6 decided").wait_for()
-    after = files_below(place.golden_root)
+    after = files_below(folders.golden_root)
     assert [name for name in after if after[name] != before.get(name)] != []
     assert b"another sampler" in b"".join(after.values())
     page.keyboard.press("u")
     progress.filter(has_text="0 of 6 decided").wait_for()
-    assert files_below(place.golden_root) == before
+    assert files_below(folders.golden_root) == before
 
 
 def first_check(open_tab: Tabs, review: Review) -> Any:
@@ -72,30 +72,32 @@ def first_check(open_tab: Tabs, review: Review) -> Any:
     return page
 
 
-def test_reject_is_kept_with_the_run(open_tab: Tabs, review: Review, place: Place) -> None:
+def test_reject_is_kept_with_the_run(open_tab: Tabs, review: Review, folders: ProjectFolders) -> None:
     """Reject changes no golden; after a reload the decision is still shown."""
-    before = files_below(place.golden_root)
+    before = files_below(folders.golden_root)
     page = first_check(open_tab, review)
     page.keyboard.press("r")
     page.locator("#progress-text", has_text="1 of 6").wait_for()
-    assert review.desk.run.decisions()[BALL].decision == "reject"
+    assert review.decisions.run.decisions()[BALL].decision == "reject"
     page.reload()
     page.locator("#decision", has_text="Rejected").wait_for()
-    assert files_below(place.golden_root) == before
+    assert files_below(folders.golden_root) == before
 
 
-def test_a_refusal_is_shown_with_both_digests(open_tab: Tabs, review: Review, place: Place) -> None:
+def test_a_refusal_is_shown_with_both_digests(
+    open_tab: Tabs, review: Review, folders: ProjectFolders
+) -> None:
     """A golden that changed while somebody was looking is not replaced, and the page says so."""
-    for manifest in place.golden_root.rglob("*.json"):
+    for manifest in folders.golden_root.rglob("*.json"):
         manifest.write_text(manifest.read_text() + "\n")
-    before = files_below(place.golden_root)
+    before = files_below(folders.golden_root)
     page = first_check(open_tab, review)
     page.get_by_role("textbox", name="Reason").fill("meant")
     page.get_by_role("button", name="Accept", exact=True).click()
     alert = page.get_by_role("alert").filter(has_text="changed since the run")
     alert.wait_for()
     assert alert.inner_text().count("sha256:") == 2
-    assert files_below(place.golden_root) == before
+    assert files_below(folders.golden_root) == before
     assert all("409" in problem for problem in open_tab.problems)
     open_tab.problems.clear()
 

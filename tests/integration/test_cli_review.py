@@ -18,7 +18,7 @@ import pytest
 from seedpin.errors import ReviewError, UsageError
 from seedpin.review.guard import Guard
 from seedpin.review.server import open_review
-from seedpin.run.decide import Place
+from seedpin.run.decide import ProjectFolders
 from seedpin.run.ledger import Run
 from support.commands import files_below
 from support.report_runs import CPU, RunFolder, moving_shapes
@@ -47,20 +47,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(made: Path, tmp_path: Path) -> Place:
+def folders(made: Path, tmp_path: Path) -> ProjectFolders:
     root = Path(shutil.copytree(made, tmp_path / "project"))
-    return Place(root, root / "golden", root / ".seedpin")
+    return ProjectFolders(root, root / "golden", root / ".seedpin")
 
 
 @pytest.fixture
-def run(place: Place) -> Run:
-    return Run(next((place.state / "runs").iterdir()))
+def run(folders: ProjectFolders) -> Run:
+    return Run(next((folders.state / "runs").iterdir()))
 
 
 @pytest.fixture
-def outsider(run: Run, place: Place) -> Iterator[Browser]:
+def outsider(run: Run, folders: ProjectFolders) -> Iterator[Browser]:
     """A browser that has not shown the token yet."""
-    with serving(run, place) as review:
+    with serving(run, folders) as review:
         yield Browser(review)
 
 
@@ -90,37 +90,37 @@ def test_the_page_comes_with_its_token_and_files(browser: Browser) -> None:
     assert browser.state() == {"decided": {}, "total": 3}
 
 
-def test_accept_changes_files_and_undo_restores_them(browser: Browser, place: Place) -> None:
+def test_accept_changes_files_and_undo_restores_them(browser: Browser, folders: ProjectFolders) -> None:
     """Accept writes the golden, undo puts back every byte; both are counted."""
-    before = files_below(place.golden_root)
+    before = files_below(folders.golden_root)
     done = browser.decide(CHANGED, "accept", "meant")
     assert done.status == 200
     assert done.json() == {"decided": {CHANGED: {"decision": "accept", "reason": "meant"}}, "total": 3}
-    after = files_below(place.golden_root)
+    after = files_below(folders.golden_root)
     manifests = {name for name in before if name.endswith(".json")}
     assert {name for name in after if name.endswith(".json")} == manifests
     assert after != before
     assert browser.decide(CHANGED, "undo").json()["decided"] == {}
-    assert files_below(place.golden_root) == before
+    assert files_below(folders.golden_root) == before
     assert browser.decide(CHANGED, "accept", "meant after all").status == 200
-    assert files_below(place.golden_root) != before
+    assert files_below(folders.golden_root) != before
 
 
-def test_a_first_golden_is_accepted_and_undone(browser: Browser, place: Place) -> None:
+def test_a_first_golden_is_accepted_and_undone(browser: Browser, folders: ProjectFolders) -> None:
     """Undoing a golden that was not there leaves nothing of it."""
-    before = files_below(place.golden_root)
+    before = files_below(folders.golden_root)
     assert browser.decide(MISSING, "accept", "first").status == 200
-    assert len(files_below(place.golden_root)) > len(before)
+    assert len(files_below(folders.golden_root)) > len(before)
     assert browser.decide(MISSING, "undo").status == 200
-    assert files_below(place.golden_root) == before
+    assert files_below(folders.golden_root) == before
 
 
-def test_reject_is_recorded_and_undone(browser: Browser, place: Place, run: Run) -> None:
+def test_reject_is_recorded_and_undone(browser: Browser, folders: ProjectFolders, run: Run) -> None:
     """Reject needs no reason and touches no golden."""
-    before = files_below(place.golden_root)
+    before = files_below(folders.golden_root)
     assert browser.decide(CHANGED, "reject").status == 200
     assert run.decisions()[CHANGED].decision == "reject"
-    assert files_below(place.golden_root) == before
+    assert files_below(folders.golden_root) == before
     assert browser.decide(CHANGED, "undo").status == 200
     assert run.decisions() == {}
 
@@ -137,15 +137,15 @@ def test_reject_is_recorded_and_undone(browser: Browser, place: Place, run: Run)
     ],
 )
 def test_what_cannot_be_decided_is_told(
-    browser: Browser, place: Place, check: str, decision: str, reason: str, words: str
+    browser: Browser, folders: ProjectFolders, check: str, decision: str, reason: str, words: str
 ) -> None:
     """Each refusal has a status, an error and a hint, and changes nothing."""
-    before = files_below(place.golden_root)
+    before = files_below(folders.golden_root)
     done = browser.decide(check, decision, reason)
     assert done.status == 409
     assert words in done.json()["error"]
     assert done.json()["hint"]
-    assert files_below(place.golden_root) == before
+    assert files_below(folders.golden_root) == before
     assert browser.state()["decided"] == {}
 
 
@@ -155,10 +155,10 @@ def test_a_second_decision_needs_an_undo(browser: Browser) -> None:
     assert browser.decide(CHANGED, "accept", "x").status == 409
 
 
-def test_an_accept_from_before_is_not_undone(browser: Browser, run: Run, place: Place) -> None:
+def test_an_accept_from_before_is_not_undone(browser: Browser, run: Run, folders: ProjectFolders) -> None:
     """The former golden of another session's accept is not at hand."""
     assert browser.decide(CHANGED, "accept", "x").status == 200
-    with serving(run, place) as review:
+    with serving(run, folders) as review:
         other = Browser(review)
         other.enter()
         assert other.state()["decided"][CHANGED]["decision"] == "accept"
@@ -176,9 +176,9 @@ UNFINISHED = {
 
 
 @pytest.mark.parametrize("what", UNFINISHED)
-def test_unfinished_requests_keep_nobody_out(run: Run, place: Place, what: str) -> None:
+def test_unfinished_requests_keep_nobody_out(run: Run, folders: ProjectFolders, what: str) -> None:
     """As many unfinished requests as the server has places are dropped after a while; others are answered."""
-    with serving(run, place, request_seconds=0.5) as review:
+    with serving(run, folders, request_seconds=0.5) as review:
         browser = Browser(review)
         browser.enter()
         sent = UNFINISHED[what].replace(b"{host}", browser.host.encode())
@@ -201,9 +201,9 @@ def test_unfinished_requests_keep_nobody_out(run: Run, place: Place, what: str) 
                 connection.close()
 
 
-def test_a_stale_golden_is_told(browser: Browser, place: Place) -> None:
+def test_a_stale_golden_is_told(browser: Browser, folders: ProjectFolders) -> None:
     """The page shows both digests of a golden that changed meanwhile."""
-    manifest = next(place.golden_root.rglob("*.json"))
+    manifest = next(folders.golden_root.rglob("*.json"))
     manifest.write_text(manifest.read_text() + "\n")
     done = browser.decide(CHANGED, "accept", "x")
     assert done.status == 409
@@ -230,9 +230,11 @@ FORGED: dict[str, dict[str, str | None]] = {
 
 
 @pytest.mark.parametrize("forged", FORGED)
-def test_forged_decisions_are_refused(browser: Browser, place: Place, run: Run, forged: str) -> None:
+def test_forged_decisions_are_refused(
+    browser: Browser, folders: ProjectFolders, run: Run, forged: str
+) -> None:
     """Origin, Host, cookie, token and type must all be those of the page."""
-    before = files_below(place.golden_root)
+    before = files_below(folders.golden_root)
     headers = {
         name: None if value is None else value.format(port=browser.port)
         for name, value in FORGED[forged].items()
@@ -240,7 +242,7 @@ def test_forged_decisions_are_refused(browser: Browser, place: Place, run: Run, 
     done = browser.decide(CHANGED, "accept", "x", headers)
     assert done.status in (400, 403, 415)
     assert done.json()["error"]
-    assert files_below(place.golden_root) == before
+    assert files_below(folders.golden_root) == before
     assert run.decisions() == {}
 
 
@@ -309,11 +311,11 @@ def test_no_other_file_is_served(browser: Browser, path: str) -> None:
     assert b"root:" not in answer.body
 
 
-def test_a_link_in_the_report_is_not_followed(browser: Browser, place: Place) -> None:
+def test_a_link_in_the_report_is_not_followed(browser: Browser, folders: ProjectFolders) -> None:
     """Files are served from the report's own folders only, links to elsewhere not."""
-    assets = browser.review.desk.scratch.parent / "report" / "assets"
+    assets = browser.review.decisions.scratch.parent / "report" / "assets"
     (assets / "own.txt").write_text("own")
-    (assets / "link.txt").symlink_to(place.root / "secret.txt")
+    (assets / "link.txt").symlink_to(folders.root / "secret.txt")
     assert browser.send("/assets/own.txt").body == b"own"
     assert browser.send("/assets/link.txt").status == 404
 
@@ -374,9 +376,9 @@ def test_only_post_decides(browser: Browser, method: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-def test_other_interfaces_are_asked_for_in_words(run: Run, place: Place, host: str) -> None:
+def test_other_interfaces_are_asked_for_in_words(run: Run, folders: ProjectFolders, host: str) -> None:
     """A host that others can reach needs the long option."""
-    with pytest.raises(UsageError, match="other machines") as caught, open_review(run, place, host=host):
+    with pytest.raises(UsageError, match="other machines") as caught, open_review(run, folders, host=host):
         pass
     assert "--i-know-this-is-not-private" in caught.value.hint
 
@@ -388,25 +390,27 @@ def test_on_all_interfaces_names_are_still_refused() -> None:
     assert guard.refuse({"host": "evil.example:80"}, entering=True) is not None
 
 
-def test_a_missing_library_is_named(run: Run, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(
+    run: Run, folders: ProjectFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without uvicorn the error says what to install."""
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(ReviewError, match="uvicorn") as caught, open_review(run, place):
+    with pytest.raises(ReviewError, match="uvicorn") as caught, open_review(run, folders):
         pass
     assert "seedpin[review]" in caught.value.hint
 
 
-def test_a_port_that_is_taken_is_told(run: Run, place: Place, browser: Browser) -> None:
+def test_a_port_that_is_taken_is_told(run: Run, folders: ProjectFolders, browser: Browser) -> None:
     """Another program's port is an error, not a crash."""
-    with pytest.raises(ReviewError, match="cannot be had"), open_review(run, place, port=browser.port):
+    with pytest.raises(ReviewError, match="cannot be had"), open_review(run, folders, port=browser.port):
         pass
 
 
-def test_the_command_serves_and_ends_with_ctrl_c(place: Place) -> None:
+def test_the_command_serves_and_ends_with_ctrl_c(folders: ProjectFolders) -> None:
     """`seedpin review` prints its address, answers there, and ends with 0 on Ctrl-C."""
     main = "from seedpin.cli import main; main()"
-    command = [sys.executable, "-c", main, "review", "--root", str(place.root)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=place.root) as process:
+    command = [sys.executable, "-c", main, "review", "--root", str(folders.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folders.root) as process:
         assert process.stdout is not None
         assert "3 check(s) await a decision" in process.stdout.readline()
         address = process.stdout.readline().removeprefix("open ").strip()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from seedpin.goldens.inventory import Entry, walk_goldens, write_pruned
+from seedpin.goldens.inventory import GoldenEntry, walk_goldens, write_pruned
 from seedpin.goldens.store import GoldenStore
 from seedpin.run.ledger import runs
 from seedpin.run.unused import find_unused, last_of_test, used_since, whole_run
@@ -433,7 +433,7 @@ def test_what_came_into_use_since_is_spared(cube: Project) -> None:
     second.path.write_text(second.path.read_text() + " ")
     store = GoldenStore(root, state)
 
-    def why_not(entry: Entry) -> str:
+    def why_not(entry: GoldenEntry) -> str:
         return used_since(entry, told, cube.root, state, only_unchecked=True)
 
     pruned = list(write_pruned(store, entries, why_not))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seedpin.review.server import Review, open_review
-from seedpin.run.decide import Place
+from seedpin.run.decide import ProjectFolders
 from seedpin.run.ledger import Run
 
 
@@ -28,9 +28,9 @@ class Answer:
 
 
 @contextmanager
-def serving(run: Run, place: Place, **options: Any) -> Iterator[Review]:
+def serving(run: Run, folders: ProjectFolders, **options: Any) -> Iterator[Review]:
     """Serves until the block's end."""
-    with open_review(run, place, **options) as review:
+    with open_review(run, folders, **options) as review:
         thread = threading.Thread(target=lambda: review.server.run(sockets=[review.socket]), daemon=True)
         thread.start()
         end = time.monotonic() + 10

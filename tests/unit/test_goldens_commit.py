@@ -17,7 +17,7 @@ import pytest
 from seedpin.clip.digest import file_digest
 from seedpin.errors import DamagedGoldenError, GoldenWriteError, NewerFormatError
 from seedpin.goldens import store as store_module
-from seedpin.goldens.commit import Change, write_changes
+from seedpin.goldens.commit import GoldenWrite, write_changes
 from seedpin.goldens.content import load as load_clip
 from seedpin.goldens.inventory import verify_entry, walk_goldens, write_pruned
 from seedpin.goldens.journal import JOURNAL, journal_bytes
@@ -285,7 +285,7 @@ def test_a_payload_never_takes_the_place_of_one_that_is_in_use(tmp_path: Path) -
     source.write_bytes(b"other")
     name = f"{stem.rpartition('/')[2]}.zip"
     with pytest.raises(GoldenWriteError, match="belongs to the golden that is to be replaced"):
-        write_changes(shelf.store.root, [Change(f"{stem}.json", b"{}", {name: source})])
+        write_changes(shelf.store.root, [GoldenWrite(f"{stem}.json", b"{}", {name: source})])
     assert shelf.files() == before
 
 

@@ -32,7 +32,7 @@ _MODES = ("changed", "missing", "all")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Place:
+class _GoldenAddress:
     """Which golden is asked for: below ``root``, of a test and check; ``fixture`` says how it is read."""
 
     root: Path
@@ -78,22 +78,22 @@ def check(
     """
     started = time.perf_counter()
     settings = load_config(find_root(Path.cwd()) if root is None else Path(root).resolve())
-    place = _place_of(golden, fixture, settings)
-    kind = kind_of_fixture(place.fixture)
+    address = _address_of(golden, fixture, settings)
+    kind = kind_of_fixture(address.fixture)
     state = AttemptState()
     context = CheckContext(
-        test=place.test,
-        fixture=place.fixture,
+        test=address.test,
+        fixture=address.fixture,
         settings=settings,
         update=_update(update, reason),
         run=_run_of_process(settings.state_path),
-        store=GoldenStore(place.root, settings.state_path),
+        store=GoldenStore(address.root, settings.state_path),
         state=state,
         offered=_offered,
     )
-    pending = PendingCheck(obj, place.check, location_of(1), kind, how)
+    pending = PendingCheck(obj, address.check, location_of(1), kind, how)
     artifact = gather(
-        context, pending, obtain(kind, obj, place.fixture, **how), place.check, tolerance, allow
+        context, pending, obtain(kind, obj, address.fixture, **how), address.check, tolerance, allow
     )
     result = judge(artifact)
     if state.staged:
@@ -106,7 +106,7 @@ def check(
     return result
 
 
-def _place_of(golden: str | Path, fixture: str | None, settings: Config) -> _Place:
+def _address_of(golden: str | Path, fixture: str | None, settings: Config) -> _GoldenAddress:
     text = str(golden)
     if not text.endswith(".json"):
         return _named(golden, text, fixture or "video", settings)
@@ -124,15 +124,15 @@ def _place_of(golden: str | Path, fixture: str | None, settings: Config) -> _Pla
             hint="name it where it was written, or by a name of its own",
         )
     own = fixture or kind_named(manifest.kind).fixture_of(manifest.facts)
-    return _Place(path.parents[stem.count("/")], manifest.test, manifest.check, own)
+    return _GoldenAddress(path.parents[stem.count("/")], manifest.test, manifest.check, own)
 
 
-def _named(golden: str | Path, name: str, fixture: str, settings: Config) -> _Place:
+def _named(golden: str | Path, name: str, fixture: str, settings: Config) -> _GoldenAddress:
     """A name's golden lies in a folder of its own; ``::`` is for tests, so that none is ever taken for it."""
     with contextlib.suppress(UnicodeEncodeError):
         parts = name.split("/")
         if name.encode() and "::" not in name and all(part not in ("", ".", "..") for part in parts):
-            return _Place(settings.golden_path, name, fixture, fixture)
+            return _GoldenAddress(settings.golden_path, name, fixture, fixture)
     raise UsageError(
         f"{golden!r} is no name for a golden",
         hint='write a name or a path of names, as in check(clip, golden="demo/red ball")',

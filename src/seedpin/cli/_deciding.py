@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
 
 import click
 
 from seedpin.cli._say import say
-from seedpin.cli._shared import Project, project_options
+from seedpin.cli._shared import Decorated, Project, project_options
 from seedpin.run.choose import choose_checks
 from seedpin.run.intake import is_source, open_run
 from seedpin.run.ledger import Run, pending
 from seedpin.run.result import CheckResult
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def decision_options(function: Decorated) -> Decorated:

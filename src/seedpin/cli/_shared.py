@@ -18,7 +18,7 @@ from seedpin.config import Config, find_root, load_config
 from seedpin.errors import GoldenWriteError
 from seedpin.goldens.inventory import Inventory, walk_goldens
 from seedpin.printing import printable, printable_json
-from seedpin.run.decide import Place
+from seedpin.run.decide import ProjectFolders
 
 T = TypeVar("T")
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -45,13 +45,13 @@ class Project:
         return self.config.state_path
 
     @property
-    def place(self) -> Place:
-        return Place(self.root, self.goldens, self.state)
+    def folders(self) -> ProjectFolders:
+        return ProjectFolders(self.root, self.goldens, self.state)
 
     def inventory(self) -> Inventory:
         """All goldens, once an update that was interrupted is finished, where that can be written."""
         with contextlib.suppress(GoldenWriteError):
-            self.place.store.write_settled()
+            self.folders.store.write_settled()
         return walk_goldens(self.goldens)
 
 

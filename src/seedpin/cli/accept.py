@@ -11,7 +11,7 @@ from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, tracked
 from seedpin.report.terminal import short_digest
 from seedpin.run.choose import split_refused
-from seedpin.run.decide import Outcome, write_accepted
+from seedpin.run.decide import AppliedDecision, write_accepted
 from seedpin.run.message import format_metrics
 
 
@@ -53,21 +53,21 @@ def command(
             return
         good, refused = (chosen, []) if names or len(chosen) == 1 else split_refused(chosen)
         clips = tracked(good, len(good), "Checking clips")
-        outcomes = write_accepted(run, clips, project.place, reason, also=also, allow=allow)
-        for outcome in outcomes:
-            say(_line(outcome))
+        decided = write_accepted(run, clips, project.folders, reason, also=also, allow=allow)
+        for applied in decided:
+            say(_line(applied))
         for result in refused:
             say(f"left out  {result.id}: {result.verdict}", err=True)
-        say(f"run {run.id}: {len(outcomes)} accepted, {left_open(run)}")
+        say(f"run {run.id}: {len(decided)} accepted, {left_open(run)}")
     if refused:
         raise SystemExit(1)
 
 
-def _line(outcome: Outcome) -> str:
+def _line(applied: AppliedDecision) -> str:
     """``updated  <id>  old -> new  metrics``."""
     words = {"also": "accepted besides", "already": "already the golden"}
-    change = f"{short_digest(outcome.old)} -> {short_digest(outcome.new)}"
-    if outcome.effect in {"created", "already"}:
-        change = short_digest(outcome.new)
-    numbers = format_metrics(outcome.result.metrics) or "; ".join(outcome.result.reasons)
-    return f"{words.get(outcome.effect, outcome.effect)}  {outcome.result.id}  {change}  {numbers}".rstrip()
+    change = f"{short_digest(applied.old)} -> {short_digest(applied.new)}"
+    if applied.effect in {"created", "already"}:
+        change = short_digest(applied.new)
+    numbers = format_metrics(applied.result.metrics) or "; ".join(applied.result.reasons)
+    return f"{words.get(applied.effect, applied.effect)}  {applied.result.id}  {change}  {numbers}".rstrip()

@@ -18,6 +18,6 @@ def command(shell: str) -> None:
     """
     from seedpin.cli import cli
 
-    found = get_completion_class(shell)
-    assert found is not None
-    click.echo(found(cli, {}, "seedpin", "_SEEDPIN_COMPLETE").source())
+    completion = get_completion_class(shell)
+    assert completion is not None
+    click.echo(completion(cli, {}, "seedpin", "_SEEDPIN_COMPLETE").source())

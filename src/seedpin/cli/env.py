@@ -124,8 +124,8 @@ def _classes(project: Project) -> list[DeviceClass]:
     )
     if torch.backends.mps.is_available():
         devices.append("mps")
-    found = [device_class(device, config.cpu_profile) for device in (*devices, "cpu")]
-    return list({one.name: one for one in found}.values())
+    classes = [device_class(device, config.cpu_profile) for device in (*devices, "cpu")]
+    return list({one.name: one for one in classes}.values())
 
 
 def _environment(
@@ -138,5 +138,5 @@ def _environment(
     config = project.config
     chosen, how = config.seed if seed is None else seed, level or config.level
     with pin(chosen, level=how, profile=config.cpu_profile) as held:
-        found = capture_environment(device, held, packages=config.packages)
-        return with_canary(found, device) if canary else found
+        environment = capture_environment(device, held, packages=config.packages)
+        return with_canary(environment, device) if canary else environment

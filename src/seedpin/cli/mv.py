@@ -31,7 +31,7 @@ def command(old: str, new: str, dry_run: bool, root: Path | None, golden_dir: st
     project = find_project(root, golden_dir)
     moves = plan_moves(project.inventory(), old, new)
     if not dry_run:
-        write_moved(project.place.store, moves)
+        write_moved(project.folders.store, moves)
     word = "would move" if dry_run else "moved"
     for move in moves:
         where = "in its place" if move.stem == move.entry.stem else f"-> {move.stem}"

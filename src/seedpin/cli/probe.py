@@ -53,8 +53,8 @@ def command(selection: tuple[str, ...], processes: int, threads: tuple[int, ...]
 def _from_root(text: str, root: Path) -> str:
     """A node id given relative to the working folder, relative to the project's root."""
     path, separator, rest = text.partition("::")
-    found = (Path.cwd() / path).resolve()
-    return f"{found.relative_to(root.resolve()).as_posix()}{separator}{rest}" if found.exists() else text
+    file = (Path.cwd() / path).resolve()
+    return f"{file.relative_to(root.resolve()).as_posix()}{separator}{rest}" if file.exists() else text
 
 
 def _tell(first: Fresh) -> bool:

@@ -11,7 +11,7 @@ import click
 from seedpin.cli._say import say
 from seedpin.cli._shared import Project, find_project, project_options, size_words, tracked
 from seedpin.errors import PruneRefusedError, UsageError
-from seedpin.goldens.inventory import Entry, Inventory, walk_goldens, write_pruned
+from seedpin.goldens.inventory import GoldenEntry, Inventory, walk_goldens, write_pruned
 from seedpin.run.ledger import Run, latest_results, runs
 from seedpin.run.unused import (
     Judged,
@@ -121,8 +121,8 @@ def _by_run(
         for test in dict.fromkeys(tests):
             told = last_of_test(project.state, test)
             chosen = set(classes or inventory.classes())
-            found = find_unused(inventory, told, project.root, chosen, tests=[test], only_unchecked=True)
-            parts.append((told, found))
+            goldens = find_unused(inventory, told, project.root, chosen, tests=[test], only_unchecked=True)
+            parts.append((told, goldens))
         return parts
     found_runs = runs(project.state)
     if not found_runs:
@@ -132,10 +132,10 @@ def _by_run(
     run = found_runs[-1]
     told = read_told(run) if unchecked else whole_run(run, project.config.golden_dir)
     chosen = set(classes) or _classes(run)
-    found = find_unused(inventory, told, project.root, chosen, tests=tests, only_unchecked=unchecked)
+    goldens = find_unused(inventory, told, project.root, chosen, tests=tests, only_unchecked=unchecked)
     if unseen:
-        found = replace(found, unused=(*found.unused, *found.unseen), unseen=())
-    return [(told, found)]
+        goldens = replace(goldens, unused=(*goldens.unused, *goldens.unseen), unseen=())
+    return [(told, goldens)]
 
 
 def _classes(run: Run) -> set[str]:
@@ -151,14 +151,14 @@ def _prune(
             say(f"unused   {judged.entry.stem}: {judged.why}")
         return len(part.unused), sum(judged.entry.size for judged in part.unused), []
 
-    def why_not(entry: Entry) -> str:
+    def why_not(entry: GoldenEntry) -> str:
         return used_since(
             entry, told, project.root, project.state, only_unchecked=only_unchecked, unseen=unseen
         )
 
     spared, gone = [], []
     entries = [judged.entry for judged in part.unused]
-    steps = write_pruned(project.place.store, entries, why_not)
+    steps = write_pruned(project.folders.store, entries, why_not)
     for entry, reason in tracked(steps, len(entries), "Deleting goldens"):
         if reason:
             spared.append(Judged(entry, reason))

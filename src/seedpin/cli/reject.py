@@ -37,7 +37,7 @@ def command(
     with chosen_checks(project, arguments, expression, everything) as (run, _, chosen):
         if not chosen:
             return
-        for outcome in write_rejected(run, chosen, project.place, reason, known_bad=known_bad):
-            note = "  known to be bad from now on" if outcome.effect == "known-bad" else ""
-            say(f"rejected  {outcome.result.id}{note}")
+        for applied in write_rejected(run, chosen, project.folders, reason, known_bad=known_bad):
+            note = "  known to be bad from now on" if applied.effect == "known-bad" else ""
+            say(f"rejected  {applied.result.id}{note}")
         say(f"run {run.id}: {len(chosen)} rejected, {left_open(run)}")

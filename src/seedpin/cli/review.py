@@ -47,7 +47,7 @@ def command(
     project = find_project(root, golden_dir)
     with (
         open_run(source, project.state) as run,
-        open_review(run, project.place, host=host, port=port, exposed=exposed) as review,
+        open_review(run, project.folders, host=host, port=port, exposed=exposed) as review,
     ):
         say(f"run {run.id}: {len(pending(run))} check(s) await a decision")
         say(f"open {review.guard.url}")

@@ -11,7 +11,7 @@ from seedpin.cli._say import say
 from seedpin.cli._shared import age_words, find_project, project_options, size_words
 from seedpin.environment.measured import family_of, is_measured
 from seedpin.errors import UsageError
-from seedpin.goldens.inventory import Entry
+from seedpin.goldens.inventory import GoldenEntry
 from seedpin.report.terminal import short_digest
 
 
@@ -41,7 +41,7 @@ def command(name: str, root: Path | None, golden_dir: str | None) -> None:
         _print(entry, project.goldens)
 
 
-def _print(entry: Entry, root: Path) -> None:
+def _print(entry: GoldenEntry, root: Path) -> None:
     manifest = entry.manifest
     if manifest is None:
         say(entry.stem)

@@ -11,7 +11,7 @@ import click
 from seedpin.cli._say import say
 from seedpin.cli._shared import age_words, find_project, print_json, print_table, project_options, size_words
 from seedpin.errors import RunError
-from seedpin.goldens.inventory import Entry, orphans
+from seedpin.goldens.inventory import GoldenEntry, orphans
 from seedpin.run.intake import checked_results
 from seedpin.run.ledger import Run, pending, runs
 
@@ -91,7 +91,7 @@ def _unreadable(run: Run) -> RunError | None:
     return None
 
 
-def _class_facts(name: str, entries: Sequence[Entry]) -> dict[str, Any]:
+def _class_facts(name: str, entries: Sequence[GoldenEntry]) -> dict[str, Any]:
     updates = sorted(
         (dict(entry.manifest.updated) for entry in entries if entry.manifest is not None),
         key=lambda update: str(update.get("when", "")),

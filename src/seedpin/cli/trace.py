@@ -48,9 +48,9 @@ def diff(first: str, second: str | None) -> None:
     Exit code 0 if they agree, 1 if not.
     """
     golden, here = (Path(first), Path(second)) if second is not None else _of_last_run(first)
-    found = first_divergence(read_trace(golden), read_trace(here))
-    say("the traces agree" if found is None else format_divergence(found), lines=True)
-    sys.exit(0 if found is None else 1)
+    divergence = first_divergence(read_trace(golden), read_trace(here))
+    say("the traces agree" if divergence is None else format_divergence(divergence), lines=True)
+    sys.exit(0 if divergence is None else 1)
 
 
 def read_trace(path: Path) -> Trace:
@@ -73,10 +73,10 @@ def read_trace(path: Path) -> Trace:
 
 def _of_last_run(part: str) -> tuple[Path, Path]:
     """Manifests of golden and obtained clip of the one failing check of the last run that ``part`` names."""
-    found = runs(find_root(Path.cwd()) / ".seedpin")
-    if not found:
+    ended = runs(find_root(Path.cwd()) / ".seedpin")
+    if not ended:
         raise UsageError("there is no run yet", hint="run pytest, or name two .trace files")
-    run = found[-1]
+    run = ended[-1]
     matching = [
         result
         for result in latest_results(run)

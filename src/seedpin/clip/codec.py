@@ -229,13 +229,17 @@ def from_planes(data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], what:
     stream = BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise DamagedGoldenError(f"{what} is in another version of the npy format")
-    found, fortran, stored = np.lib.format.read_array_header_1_0(stream)
+    stored_shape, fortran, stored = np.lib.format.read_array_header_1_0(stream)
     # Checked before np.load would allocate what the header asks for.
-    if found != (dtype.itemsize, *shape) or fortran or stored != np.uint8:
-        raise DamagedGoldenError(f"{what} has shape {found} and dtype {stored}, its facts say otherwise")
-    if len(data) - stream.tell() != int(np.prod(found)):
-        raise DamagedGoldenError(f"{what} has {len(data) - stream.tell()} bytes of data for shape {found}")
-    planes = np.frombuffer(data, np.uint8, offset=stream.tell()).reshape(found)
+    if stored_shape != (dtype.itemsize, *shape) or fortran or stored != np.uint8:
+        raise DamagedGoldenError(
+            f"{what} has shape {stored_shape} and dtype {stored}, its facts say otherwise"
+        )
+    if len(data) - stream.tell() != int(np.prod(stored_shape)):
+        raise DamagedGoldenError(
+            f"{what} has {len(data) - stream.tell()} bytes of data for shape {stored_shape}"
+        )
+    planes = np.frombuffer(data, np.uint8, offset=stream.tell()).reshape(stored_shape)
     values = np.ascontiguousarray(np.moveaxis(planes, 0, -1)).view(dtype.newbyteorder("<"))
     frame: npt.NDArray[Any] = values.reshape(shape)
     return frame

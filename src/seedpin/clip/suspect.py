@@ -39,20 +39,20 @@ def suspicions(clip: Clip) -> tuple[Suspicion, ...]:
     """
     still = _stillness(clip)
     if still is not None:
-        found = [still]
+        noticed = [still]
         # A clip without contrast cannot be noise; a static one can.
         if still.kind != "static":
-            return tuple(found)
+            return tuple(noticed)
     else:
-        found = []
+        noticed = []
     chosen = np.unique(np.linspace(0, clip.num_frames - 1, min(clip.num_frames, _MAX_FRAMES)).astype(int))
     if all(looks_like_noise(clip.frame(int(index)), clip.data_range) for index in chosen):
-        found.append(
+        noticed.append(
             Suspicion(
                 "noise", "pixels are independent of their neighbours, as in noise that was never denoised"
             )
         )
-    return tuple(found)
+    return tuple(noticed)
 
 
 def looks_like_noise(frame: npt.NDArray[Any], data_range: float) -> bool:

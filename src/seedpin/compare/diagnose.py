@@ -11,7 +11,7 @@ import numpy.typing as npt
 from seedpin.clip.clip import Clip
 
 Array = npt.NDArray[Any]
-Change = Callable[[Array], Array]
+Formula = Callable[[Array], Array]
 
 # Truncating instead of rounding moves every other value on average, fewer in flat and saturated parts.
 _ROUNDED = 0.25
@@ -68,7 +68,7 @@ def _order_hints(g: Array, o: Array) -> Iterator[str]:
 
 
 def _space_hints(g: Array, o: Array) -> Iterator[str]:
-    changes: list[tuple[str, Change]] = [
+    changes: list[tuple[str, Formula]] = [
         ("mirrored left to right", lambda x: x[:, :, ::-1]),
         ("upside down", lambda x: x[:, ::-1]),
         ("rotated by 180 degrees", lambda x: x[:, ::-1, ::-1]),
@@ -94,7 +94,7 @@ def _value_hints(golden: Clip, obtained: Clip) -> Iterator[str]:
         yield from _level_hints(g, o, int(high))
     # In turn: what is said, the formula, and whether it stands for values in [0, 1] (else in [-1, 1]).
     span, zero = high - low, low
-    formulas: list[tuple[str, Change]] = [
+    formulas: list[tuple[str, Formula]] = [
         ("inverted", lambda x: high - (x - zero)),
         (
             "of half the contrast, as when [-1, 1] is mapped to [0, 1] twice",
@@ -116,7 +116,7 @@ def _value_hints(golden: Clip, obtained: Clip) -> Iterator[str]:
             yield f"the values are the golden's, {words}"
 
 
-def _follows(formula: Change, g: Array, o: Array, low: float, high: float) -> bool:
+def _follows(formula: Formula, g: Array, o: Array, low: float, high: float) -> bool:
     """Whether ``formula`` of one golden frame gives the obtained one: within a level, or float rounding."""
     expected = formula(g.astype(np.float64))
     slack = 1.0 if g.dtype.kind == "u" else 4 * float(np.finfo(g.dtype).eps)

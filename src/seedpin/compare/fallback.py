@@ -34,7 +34,7 @@ def parse_fallbacks(table: Mapping[str, Mapping[str, Any]], *, kind: str = "clip
 
     ``kind`` is "clip" or "tensors"; limits are read as ``parse_kinds`` does.
     """
-    found = {}
+    fallbacks = {}
     for pattern, values in table.items():
         place = f'[{WHERE}."{pattern}"]'
         use = values.get("use") if isinstance(values, Mapping) else None
@@ -45,8 +45,8 @@ def parse_fallbacks(table: Mapping[str, Mapping[str, Any]], *, kind: str = "clip
         if use == pattern:
             raise ToleranceError(f"{place}: a class cannot fall back to itself", hint="name another class")
         limits = {key: value for key, value in values.items() if key != "use"}
-        found[pattern] = Fallback(use, parse_kinds(limits, place).get(kind))
-    return found
+        fallbacks[pattern] = Fallback(use, parse_kinds(limits, place).get(kind))
+    return fallbacks
 
 
 def choose_fallback(table: Mapping[str, Fallback], device_class_name: str) -> tuple[str, Fallback] | None:

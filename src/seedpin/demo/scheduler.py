@@ -54,13 +54,13 @@ class FlowEulerScheduler:
 
     def index_for_timestep(self, timestep: float | torch.Tensor) -> int:
         """Position of a time step in `timesteps`; raises ValueError for one that is not on the grid."""
-        found = (self.timesteps == torch.as_tensor(timestep, device=self.timesteps.device)).nonzero()
-        if found.numel() != 1:
+        indices = (self.timesteps == torch.as_tensor(timestep, device=self.timesteps.device)).nonzero()
+        if indices.numel() != 1:
             raise ValueError(
                 f"{float(timestep)} is none of this scheduler's {self.num_inference_steps} time steps; "
                 "pass an element of scheduler.timesteps"
             )
-        return int(found.item())
+        return int(indices.item())
 
     def step(
         self, model_output: torch.Tensor, timestep: float | torch.Tensor, sample: torch.Tensor

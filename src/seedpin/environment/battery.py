@@ -40,9 +40,9 @@ def values(*shape: int, salt: int = 0, lo: float = -4.0, hi: float = 4.0) -> np.
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z ^= z >> np.uint64(31)
     unit = (z >> np.uint64(41)).astype(np.float64) / 2**23
-    found: np.ndarray[Any, Any] = (lo + unit * (hi - lo)).reshape(shape)
-    found.flags.writeable = False
-    return found
+    array: np.ndarray[Any, Any] = (lo + unit * (hi - lo)).reshape(shape)
+    array.flags.writeable = False
+    return array
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Bench:
 
     def x(self, *shape: int, salt: int = 0, lo: float = -4.0, hi: float = 4.0, scale: float = 1.0) -> Any:
         """A tensor of ``shape``; ``scale`` is a power of two, so that nothing is rounded twice."""
-        found = torch.from_numpy(values(*shape, salt=salt, lo=lo, hi=hi) * scale)
-        return found.to(dtype=self.dtype).to(device=self.device)
+        tensor = torch.from_numpy(values(*shape, salt=salt, lo=lo, hi=hi) * scale)
+        return tensor.to(dtype=self.dtype).to(device=self.device)
 
     def array(self, *shape: int, salt: int = 0, lo: float = -4.0, hi: float = 4.0) -> np.ndarray[Any, Any]:
         kind = np.float32 if self.dtype == torch.float32 else np.float64
@@ -65,7 +65,7 @@ class Bench:
         return torch.Generator(self.device).manual_seed(_SEED)
 
 
-Run = Callable[[Bench], Iterator[Any]]
+Operations = Callable[[Bench], Iterator[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,14 @@ class Family:
 
     name: str
     dtypes: Sequence[str]
-    run: Run
+    run: Operations
     place: str = "device"
     version: int = 1
 
 
 def _elementwise(
     *functions: Callable[[Any], Any], lo: float = -4.0, hi: float = 4.0, numpy: bool = False
-) -> Run:
+) -> Operations:
     def run(bench: Bench) -> Iterator[Any]:
         x = (bench.array if numpy else bench.x)(_SIZE, lo=lo, hi=hi)
         for function in functions:

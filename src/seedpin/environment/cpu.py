@@ -127,15 +127,15 @@ def read_cpu() -> CpuInfo:
 
 def _sysctl() -> dict[str, str]:
     keys = ("vendor", "brand_string", "features", "leaf7_features")
-    found = {}
+    values = {}
     for key in (f"machdep.cpu.{name}" for name in keys):
         try:
             done = subprocess.run(["/usr/sbin/sysctl", "-n", key], capture_output=True, text=True, timeout=5)
         except (OSError, subprocess.TimeoutExpired):
             continue
         if done.returncode == 0:
-            found[key] = done.stdout.strip()
-    return found
+            values[key] = done.stdout.strip()
+    return values
 
 
 def _flags_from_torch() -> frozenset[str]:

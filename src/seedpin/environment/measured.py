@@ -117,7 +117,7 @@ def families_in_words(keys: Iterable[str], most: int = _MOST) -> str:
     order = [*WORDS]
     for key in sorted(keys, key=lambda key: _place(order, family_of(key))):
         dtypes.setdefault(family_of(key), []).append(key.rpartition(".")[2])
-    parts = [f"{family_words(name)} in {_listed(found)}" for name, found in dtypes.items()]
+    parts = [f"{family_words(name)} in {_listed(dtype_names)}" for name, dtype_names in dtypes.items()]
     shown = parts[:most] if len(parts) > most + 1 else parts
     more = len(parts) - len(shown)
     return ", ".join(shown) + f" and {more} more" if more else _joined(shown)
@@ -125,9 +125,9 @@ def families_in_words(keys: Iterable[str], most: int = _MOST) -> str:
 
 def things_in_words(keys: Iterable[str]) -> str:
     """Keys of any sort, ``torch, threads, sqrt in float32``: settings first, operations by family."""
-    found = list(keys)
-    named = [key for key in found if not is_measured(key)]
-    parted = families_in_words(key for key in found if is_measured(key))
+    listed = list(keys)
+    named = [key for key in listed if not is_measured(key)]
+    parted = families_in_words(key for key in listed if is_measured(key))
     return ", ".join([*named, *([parted] if parted else [])])
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from seedpin import blas
 
-Found = dict[str, tuple[str, bool]]
+Settings = dict[str, tuple[str, bool]]
 
 UNSET = "unset"
 
@@ -52,30 +52,30 @@ _INDUCTOR_FLAGS = (
 )
 
 
-def variables(kind: str, environ: Mapping[str, str] = os.environ) -> Found:
+def variables(kind: str, environ: Mapping[str, str] = os.environ) -> Settings:
     """Environment variables that the libraries read, with the value ``unset`` where they are not set."""
-    found: Found = {}
+    settings: Settings = {}
     for name in _ANY_VARIABLES + _CPU_VARIABLES + (_CUDA_VARIABLES if kind == "cuda" else ()):
         value = environ.get(name)
         if name == "ONEDNN_MAX_CPU_ISA":
             value = value or environ.get("DNNL_MAX_CPU_ISA")
-        found[name] = (value or UNSET, True)
+        settings[name] = (value or UNSET, True)
     for prefix, kinds in _FAMILIES.items():
         if kind in kinds:
-            found[f"{prefix}*"] = (_members(prefix, environ), True)
+            settings[f"{prefix}*"] = (_members(prefix, environ), True)
     # tox and others set a new one per run, so it would excuse every change; it is shown, no more.
-    found["PYTHONHASHSEED"] = (environ.get("PYTHONHASHSEED") or UNSET, False)
-    return found
+    settings["PYTHONHASHSEED"] = (environ.get("PYTHONHASHSEED") or UNSET, False)
+    return settings
 
 
 def _members(prefix: str, environ: Mapping[str, str]) -> str:
     """All that are set, ``NAME=value`` without the prefix, so that each side has the key."""
-    found = {name.removeprefix(prefix): environ[name] for name in environ if name.startswith(prefix)}
-    moving = (name for name in sorted(found) if not any(word in name.split("_") for word in _ONLY_WORDS))
-    return " ".join(f"{name}={found[name]}" for name in moving) or UNSET
+    members = {name.removeprefix(prefix): environ[name] for name in environ if name.startswith(prefix)}
+    moving = (name for name in sorted(members) if not any(word in name.split("_") for word in _ONLY_WORDS))
+    return " ".join(f"{name}={members[name]}" for name in moving) or UNSET
 
 
-def torch_settings(kind: str) -> Found:
+def torch_settings(kind: str) -> Settings:
     """Switches of torch that can move bits on a device of ``kind``."""
     import torch
 
@@ -86,7 +86,7 @@ def torch_settings(kind: str) -> Found:
     deterministic = "off"
     if torch.are_deterministic_algorithms_enabled():
         deterministic = "warn" if torch.is_deterministic_algorithms_warn_only_enabled() else "error"
-    found: Found = {
+    settings: Settings = {
         "cpu_capability": (torch.backends.cpu.get_cpu_capability(), True),
         "default_dtype": (str(torch.get_default_dtype()).removeprefix("torch."), True),
         "deterministic": (deterministic, True),
@@ -101,12 +101,12 @@ def torch_settings(kind: str) -> Found:
         "threads": (str(torch.get_num_threads()), kind == "cpu"),
     }
     if kind == "cpu":
-        found["matmul_precision"] = (_precision("mkldnn", "matmul"), True)
-        found["nnpack_enabled"] = (_call(torch._C, "_get_nnpack_enabled"), True)
-        found["onednn_enabled"] = (_read(torch.backends.mkldnn, "enabled"), True)
+        settings["matmul_precision"] = (_precision("mkldnn", "matmul"), True)
+        settings["nnpack_enabled"] = (_call(torch._C, "_get_nnpack_enabled"), True)
+        settings["onednn_enabled"] = (_read(torch.backends.mkldnn, "enabled"), True)
     if kind == "cuda":
         cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-        found |= {
+        settings |= {
             "matmul_precision": (_precision("cuda", "matmul"), True),
             "conv_precision": (_precision("cudnn", "conv"), True),
             "cudnn_benchmark": (_read(cudnn, "benchmark"), True),
@@ -119,11 +119,11 @@ def torch_settings(kind: str) -> Found:
             "tunableop": (_tunableop(), True),
         }
         # Also where the build is not for ROCm, so that both sides have the keys.
-        found |= {
+        settings |= {
             "miopen_immediate": (_read(getattr(torch.backends, "miopen", None), "immediate"), True),
             "rocm_fa_library": (_call(torch.backends.cuda, "preferred_rocm_fa_library"), True),
         }
-    return found | _inductor()
+    return settings | _inductor()
 
 
 def _sdpa(kind: str) -> str:
@@ -166,7 +166,7 @@ def _precision(backend: str, op: str) -> str:
     return words.get(torch.get_float32_matmul_precision(), "unknown")
 
 
-def _inductor() -> Found:
+def _inductor() -> Settings:
     """Flags of the compiler, where it was imported: until then they cannot matter."""
     config = sys.modules.get("torch._inductor.config")
     if config is None:

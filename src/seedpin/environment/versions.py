@@ -58,8 +58,8 @@ def first_version(*distributions: str) -> str:
 
     A library comes under another name for each CUDA release, so the key must not hold it.
     """
-    found = (package_version(name) for name in distributions)
-    return next((version for version in found if version != ABSENT), ABSENT)
+    versions = (package_version(name) for name in distributions)
+    return next((version for version in versions if version != ABSENT), ABSENT)
 
 
 def parse_build(text: str) -> dict[str, str]:
@@ -72,12 +72,12 @@ def parse_build(text: str) -> dict[str, str]:
         "mkl": r"oneAPI Math Kernel Library Version (\d[\w.]*)|Math Kernel Library Version (\d[\w.]*)",
         "onednn": r"(?:MKL-DNN|oneDNN) v(\d[\w.]*)",
     }
-    found = {}
+    build = {}
     for key, pattern in patterns.items():
         match = re.search(pattern, text)
         if match:
-            found[key] = next(group for group in match.groups() if group)
-    return found
+            build[key] = next(group for group in match.groups() if group)
+    return build
 
 
 @lru_cache(maxsize=1)
@@ -106,11 +106,11 @@ def parse_driver(text: str) -> str | None:
 def nvidia_driver() -> str:
     """The driver's version, or ``unknown``; asked only for a CUDA class, so a driver is there."""
     try:
-        found = parse_driver(Path("/proc/driver/nvidia/version").read_text(encoding="utf-8"))
+        driver = parse_driver(Path("/proc/driver/nvidia/version").read_text(encoding="utf-8"))
     except OSError:
-        found = None
-    if found:
-        return found
+        driver = None
+    if driver:
+        return driver
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=5, stdin=subprocess.DEVNULL)

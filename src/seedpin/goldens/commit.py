@@ -33,7 +33,7 @@ from seedpin.untrusted import read_plain
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class GoldenWrite:
     """One golden: its manifest's path relative to the golden folder, with ``/``, and what it becomes.
 
     ``manifest`` is the new manifest's bytes, None to delete the golden. ``payloads`` are the files that stand
@@ -45,7 +45,7 @@ class Change:
     payloads: Mapping[str, Path] = field(default_factory=dict)
 
 
-def write_changes(root: Path, changes: Sequence[Change]) -> None:
+def write_changes(root: Path, changes: Sequence[GoldenWrite]) -> None:
     """Makes all ``changes`` below the golden folder ``root``, or none.
 
     Raises:
@@ -90,7 +90,7 @@ def write_completed(root: Path) -> bool:
 class _Commit:
     """One commit under way, with what it takes to undo it."""
 
-    def __init__(self, root: Path, changes: tuple[Change, ...]) -> None:
+    def __init__(self, root: Path, changes: tuple[GoldenWrite, ...]) -> None:
         self.root = root
         self.contents = {change.path: change.manifest for change in changes}
         self.changes = changes
@@ -213,10 +213,10 @@ def _sweep(root: Path, contents: Mapping[str, bytes | None]) -> None:
         if kept is not None:
             stem = target.name.removesuffix(".json")
             try:
-                found = [other for other in target.parent.iterdir() if other.name not in kept]
+                others = [other for other in target.parent.iterdir() if other.name not in kept]
             except OSError:
                 continue
-            remove(other for other in found if is_payload(other.name, stem) or is_temporary(other.name))
+            remove(other for other in others if is_payload(other.name, stem) or is_temporary(other.name))
         if content is None:
             remove_empty(target.parent, root)
     if root.is_dir():

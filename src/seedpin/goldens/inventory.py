@@ -10,7 +10,7 @@ from pathlib import Path
 from seedpin.clip.digest import bytes_digest
 from seedpin.errors import GoldenError, SeedpinError
 from seedpin.goldens.atomic import is_temporary
-from seedpin.goldens.commit import Change, write_changes
+from seedpin.goldens.commit import GoldenWrite, write_changes
 from seedpin.goldens.content import verify_content
 from seedpin.goldens.journal import JOURNAL
 from seedpin.goldens.manifest import Manifest, from_json
@@ -22,7 +22,7 @@ _MOST_LINKS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class GoldenEntry:
     """One golden: ``stem`` is its path without extension, relative to the root; ``size`` in bytes.
 
     ``manifest`` is None where it cannot be read; ``problem`` then says why. ``digest`` is that of the
@@ -56,11 +56,11 @@ class Inventory:
     """``leftovers`` are temporary files of writers that were killed; ``unknown`` belong to no golden."""
 
     root: Path
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[GoldenEntry, ...] = ()
     leftovers: tuple[Path, ...] = ()
     unknown: tuple[Path, ...] = ()
 
-    def named(self, name: str) -> list[Entry]:
+    def named(self, name: str) -> list[GoldenEntry]:
         """What a test, an id (test and check), a stem or a file of a golden names; else what a part names."""
         path = Path(name)
         if path.is_file():
@@ -113,11 +113,11 @@ def golden_files(root: Path) -> Iterator[Path]:
     while waiting:
         folder, above, links = waiting.pop()
         try:
-            found = list(os.scandir(folder))
+            entries = list(os.scandir(folder))
             above |= {folder.resolve()}
         except OSError:
             continue
-        for entry in found:
+        for entry in entries:
             path = Path(entry.path)
             if entry.is_dir() and _is_manifest(entry.name) and not _holds_folders(path):
                 yield path
@@ -136,7 +136,7 @@ def _holds_folders(path: Path) -> bool:
         return False
 
 
-def _entry(root: Path, path: Path) -> Entry:
+def _entry(root: Path, path: Path) -> GoldenEntry:
     stem = path.relative_to(root).as_posix().removesuffix(".json")
     device_class = split_stem(path.name)[1]
     try:
@@ -144,13 +144,13 @@ def _entry(root: Path, path: Path) -> Entry:
         manifest = from_json(raw, path)
     except (SeedpinError, OSError) as error:
         what = error.what if isinstance(error, SeedpinError) else str(error)
-        return Entry(stem, path, device_class, path.stat().st_size if path.exists() else 0, None, what)
+        return GoldenEntry(stem, path, device_class, path.stat().st_size if path.exists() else 0, None, what)
     size = path.stat().st_size + sum(file.bytes for file in manifest.files.values())
     digest = bytes_digest(raw)
-    return Entry(stem, path, device_class, size, manifest, digest=digest)
+    return GoldenEntry(stem, path, device_class, size, manifest, digest=digest)
 
 
-def verify_entry(entry: Entry) -> str:
+def verify_entry(entry: GoldenEntry) -> str:
     """Re-reads one golden, its files' digests and its decoded frames'; why it is damaged, or empty."""
     try:
         golden = read_golden(entry.path)
@@ -167,7 +167,7 @@ def verify_entry(entry: Entry) -> str:
     return ""
 
 
-def _moved(entry: Entry, manifest: Manifest, named: str) -> str:
+def _moved(entry: GoldenEntry, manifest: Manifest, named: str) -> str:
     """What became of a golden that lies elsewhere than ``named``, and the command with which it follows."""
     root = entry.path.parents[entry.stem.count("/")]
     key = None if (root / f"{named}.json").exists() else key_of_stem(entry.stem)
@@ -177,7 +177,7 @@ def _moved(entry: Entry, manifest: Manifest, named: str) -> str:
     return f"it was moved; if its test moved along: {follow}"
 
 
-def orphans(inventory: Inventory, project: Path) -> list[Entry]:
+def orphans(inventory: Inventory, project: Path) -> list[GoldenEntry]:
     """Goldens whose test file is not there any more."""
     return [
         entry
@@ -188,8 +188,8 @@ def orphans(inventory: Inventory, project: Path) -> list[Entry]:
 
 
 def write_pruned(
-    store: GoldenStore, entries: Sequence[Entry], why_not: Callable[[Entry], str]
-) -> Iterator[tuple[Entry, str]]:
+    store: GoldenStore, entries: Sequence[GoldenEntry], why_not: Callable[[GoldenEntry], str]
+) -> Iterator[tuple[GoldenEntry, str]]:
     """Deletes goldens, one after the other, and yields each.
 
     ``why_not`` is asked once more under the lock: a golden may have come into use, or been written again,
@@ -206,5 +206,5 @@ def write_pruned(
             else:
                 reason = "it is gone already" if present is None else "it was written again just now"
             if not reason:
-                write_changes(store.root, [Change(f"{entry.stem}.json", None)])
+                write_changes(store.root, [GoldenWrite(f"{entry.stem}.json", None)])
             yield entry, reason

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedpin.errors import DamagedGoldenError, MoveRefusedError, SeedpinError
-from seedpin.goldens.commit import Change, write_changes
-from seedpin.goldens.inventory import Entry, Inventory, golden_files
+from seedpin.goldens.commit import GoldenWrite, write_changes
+from seedpin.goldens.inventory import GoldenEntry, Inventory, golden_files
 from seedpin.goldens.manifest import Manifest, from_json
 from seedpin.goldens.names import is_below
 from seedpin.goldens.provenance import now
@@ -23,7 +23,7 @@ from seedpin.untrusted import read_plain
 class Move:
     """One golden, and the key under which it shall lie."""
 
-    entry: Entry
+    entry: GoldenEntry
     key: GoldenKey
 
     @property
@@ -76,7 +76,7 @@ def _rest(test: str, prefix: str) -> str | None:
     return rest if test.startswith(prefix) and rest.startswith(("/", "::", "[")) else None
 
 
-def _moves_of_check(known: Sequence[tuple[Entry, Manifest]], old: str, new: str) -> list[Move]:
+def _moves_of_check(known: Sequence[tuple[GoldenEntry, Manifest]], old: str, new: str) -> list[Move]:
     test, _, check = new.rpartition("::")
     return [
         Move(entry, GoldenKey(test, check, manifest.device_class))
@@ -120,7 +120,7 @@ def write_moved(store: GoldenStore, moves: Sequence[Move]) -> None:
     """
     with store.locked():
         leaving = [f"{move.entry.stem}.json" for move in moves]
-        contents = {path: Change(path, None) for path in leaving}
+        contents = {path: GoldenWrite(path, None) for path in leaving}
         for move in moves:
             change = _change(move)
             if change.path not in leaving and (store.root / change.path).exists():
@@ -132,7 +132,7 @@ def write_moved(store: GoldenStore, moves: Sequence[Move]) -> None:
         write_changes(store.root, list(contents.values()))
 
 
-def _change(move: Move) -> Change:
+def _change(move: Move) -> GoldenWrite:
     path = move.entry.path
     manifest = from_json(read_plain(path, LARGEST_MANIFEST), path)
     if manifest != move.entry.manifest:
@@ -157,7 +157,7 @@ def find_moved(root: Path, key: GoldenKey, digest: str, alive: Collection[str] =
     ``alive`` are tests that are known to be there still; theirs are left out. Only manifests that hold the
     digest are read whole.
     """
-    found = []
+    same = []
     for path in golden_files(root):
         if not path.name.endswith(".json") or path.name.count(".") != 2:
             continue
@@ -170,8 +170,8 @@ def find_moved(root: Path, key: GoldenKey, digest: str, alive: Collection[str] =
             continue
         other = GoldenKey(manifest.test, manifest.check, manifest.device_class)
         if manifest.digest == digest and other.device_class == key.device_class and other != key:
-            found.append(other)
-    return tuple(sorted((one for one in found if one.test not in alive), key=lambda one: _distance(one, key)))
+            same.append(other)
+    return tuple(sorted((one for one in same if one.test not in alive), key=lambda one: _distance(one, key)))
 
 
 def _distance(one: GoldenKey, other: GoldenKey) -> tuple[float, str, str]:

@@ -20,7 +20,7 @@ from seedpin.errors import (
     UnknownKindError,
 )
 from seedpin.goldens.atomic import remove
-from seedpin.goldens.commit import Change, write_changes, write_completed
+from seedpin.goldens.commit import GoldenWrite, write_changes, write_completed
 from seedpin.goldens.journal import JOURNAL, read_journal
 from seedpin.goldens.manifest import (
     FORMAT,
@@ -160,12 +160,12 @@ class GoldenStore:
         """Device classes for which this check has a golden, sorted."""
         folder = self.root / golden_folder(test)
         wanted = check_stem(check, "x").partition(".")[0]
-        found = set()
+        classes = set()
         for path in folder.glob("*.json"):
             name, device_class = split_stem(path.name)
             if name == wanted and path.name.count(".") == 2:
-                found.add(device_class)
-        return tuple(sorted(found))
+                classes.add(device_class)
+        return tuple(sorted(classes))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -208,7 +208,7 @@ class GoldenStore:
         with self.locked():
             write_changes(self.root, [self._change(change) for change in changes])
 
-    def _change(self, change: StagedGolden) -> Change:
+    def _change(self, change: StagedGolden) -> GoldenWrite:
         target = self.manifest_path(change.key)
         try:
             staged = from_json(change.staged.read_bytes(), change.staged)
@@ -222,7 +222,7 @@ class GoldenStore:
         return change_of(change.key, staged, payloads)
 
 
-def change_of(key: GoldenKey, manifest: Manifest, payloads: Mapping[str, Path]) -> Change:
+def change_of(key: GoldenKey, manifest: Manifest, payloads: Mapping[str, Path]) -> GoldenWrite:
     """The golden ``key`` with this manifest, in the present format.
 
     ``payloads`` says where each file that the manifest names lies now.
@@ -236,7 +236,7 @@ def change_of(key: GoldenKey, manifest: Manifest, payloads: Mapping[str, Path]) 
     }
     content = to_json(dataclasses.replace(manifest, files=files, format=FORMAT))
     sources = {files[role].name: payloads[file.name] for role, file in manifest.files.items()}
-    return Change(f"{key.stem}.json", content.encode("utf-8"), sources)
+    return GoldenWrite(f"{key.stem}.json", content.encode("utf-8"), sources)
 
 
 def _check_expected(target: Path, staged: Manifest, change: StagedGolden) -> None:
@@ -329,7 +329,7 @@ def _verify_file(path: Path, record: FileRecord) -> None:
     again = f"{restore(path)}, or {WRITE_ANEW}"
     try:
         size = check_plain(path)
-        found = file_digest(path)
+        digest = file_digest(path)
         with path.open("rb") as stream:
             head = stream.read(len(LFS_POINTER))
     except FileNotFoundError:
@@ -344,7 +344,7 @@ def _verify_file(path: Path, record: FileRecord) -> None:
         raise DamagedGoldenError(
             f"{path} has {size} bytes, its manifest says {record.bytes}: truncated or replaced", hint=again
         )
-    if found != record.digest:
+    if digest != record.digest:
         raise DamagedGoldenError(
             f"{path} does not match its digest in the manifest: it was changed", hint=again
         )

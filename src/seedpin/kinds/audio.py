@@ -382,14 +382,14 @@ def _decode(data: bytes, extension: str, facts: Facts, what: str) -> Waveform:
     check_memory(2 * samples * channels * kind.itemsize, what, "seconds")
     names = _names(-(-samples // rate))
     largest = channels * min(rate, samples) * kind.itemsize + 4096
-    found = np.empty((channels, samples), kind)
+    waves = np.empty((channels, samples), kind)
     for index, member in enumerate(unpack(data, names, largest, deflate=True, what=what)):
-        part = found[:, index * rate : (index + 1) * rate]
+        part = waves[:, index * rate : (index + 1) * rate]
         part[:] = from_planes(member, part.shape, kind, f"{names[index]} in {what}")
-    if found.dtype.kind == "f" and not np.isfinite(found).all():
+    if waves.dtype.kind == "f" and not np.isfinite(waves).all():
         raise DamagedGoldenError(f"{what} holds samples that are no numbers")
-    found.flags.writeable = False
-    return Waveform(found, rate, what)
+    waves.flags.writeable = False
+    return Waveform(waves, rate, what)
 
 
 def _read_wav(path: Path) -> Waveform:
@@ -483,11 +483,11 @@ def _log_mel(samples: Floats, rate: int) -> Floats:
     padded = np.pad(samples, (0, max(size - len(samples), 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
     bands, hann = _mel(rate, size), np.hanning(size)
-    found = np.empty((len(windows), len(bands)))
+    energies = np.empty((len(windows), len(bands)))
     for start in range(0, len(windows), 256):  # a long recording's spectrum would not fit
         power = np.square(np.abs(np.fft.rfft(windows[start : start + 256] * hann)))
-        found[start : start + 256] = power @ bands.T
-    return found
+        energies[start : start + 256] = power @ bands.T
+    return energies
 
 
 def _edges(rate: int) -> Floats:

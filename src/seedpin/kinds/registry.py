@@ -80,9 +80,9 @@ def _all() -> Iterator[AnyKind]:
 
 @cache
 def _further() -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
+    points: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
-        other = found.setdefault(point.name, point)
+        other = points.setdefault(point.name, point)
         taken = point.name in _OWN or point.name in _FIXTURES
         if taken or other.value != point.value or not point.name.isidentifier():
             why = (
@@ -96,7 +96,7 @@ def _further() -> dict[str, EntryPoint]:
                 f"{_brought_by(point)} brings a kind of golden {point.name!r}, which {why}",
                 hint=f"uninstall it, or mend its entry point of the group {GROUP}",
             )
-    return found
+    return points
 
 
 def _loaded(point: EntryPoint) -> AnyKind:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_Held = TypeVar("_Held", covariant=True)
+_HeldT = TypeVar("_HeldT", covariant=True)
 
 _SEED_LIMIT = 2**32
 
@@ -134,7 +134,7 @@ def check_level(level: str) -> str:
     raise ConfigError(f"unknown level {level!r}", hint=f"choose one of {', '.join(LEVELS)}")
 
 
-class PinOrHole(Generic[_Held]):
+class PinOrHole(Generic[_HeldT]):
     """A pin or a hole as a context manager and decorator; may be entered again, also while it is active."""
 
     def __init__(self, name: str) -> None:
@@ -144,13 +144,13 @@ class PinOrHole(Generic[_Held]):
     def _frame(self) -> stack.Frame | None:
         raise NotImplementedError
 
-    def _held(self, frame: stack.Frame | None) -> _Held:
+    def _held(self, frame: stack.Frame | None) -> _HeldT:
         raise NotImplementedError
 
-    def _again(self) -> PinOrHole[_Held]:
+    def _again(self) -> PinOrHole[_HeldT]:
         raise NotImplementedError
 
-    def __enter__(self) -> _Held:
+    def __enter__(self) -> _HeldT:
         frame = self._frame()
         try:
             # Noted before it begins, so that it is ended even where a signal comes in between.

@@ -17,7 +17,7 @@ from pytest_regressions.common import perform_regression_check
 _SWITCHES = ("force_regen", "regen_all", "with_test_class_names")
 
 
-class _Config:
+class _RegressionConfig:
     """pytest's configuration, with pytest-regressions' switches as seedpin wants them."""
 
     def __init__(self, config: pytest.Config, *, regenerate: bool) -> None:
@@ -35,7 +35,7 @@ class _Config:
 
 class _Request:
     def __init__(self, request: pytest.FixtureRequest, *, regenerate: bool) -> None:
-        self.config = _Config(request.config, regenerate=regenerate)
+        self.config = _RegressionConfig(request.config, regenerate=regenerate)
         self.node = request.node
 
 

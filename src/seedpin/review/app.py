@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seedpin.errors import SeedpinError
 from seedpin.report.html import with_review
-from seedpin.review.desk import ReviewDesk
+from seedpin.review.decisions import ReviewSession
 from seedpin.review.guard import Guard, Refusal
 
 LARGEST_BODY = 16 * 1024
@@ -38,7 +38,7 @@ _ENTER = """<!doctype html>
 """
 
 
-def make_app(desk: ReviewDesk, guard: Guard, report: Path) -> ASGIApp:
+def make_app(decisions: ReviewSession, guard: Guard, report: Path) -> ASGIApp:
     """The application. ``report`` is a folder written by ``write_report(..., review=True)``."""
 
     async def page(request: Request) -> Response:
@@ -60,7 +60,7 @@ def make_app(desk: ReviewDesk, guard: Guard, report: Path) -> ASGIApp:
 
     async def state(request: Request) -> Response:
         refusal = guard.refuse_api(request.headers, writing=False)
-        return _refused(refusal) if refusal else JSONResponse(await run_in_threadpool(desk.state))
+        return _refused(refusal) if refusal else JSONResponse(await run_in_threadpool(decisions.state))
 
     async def decide(request: Request) -> Response:
         refusal = guard.refuse_api(request.headers, writing=True)
@@ -70,12 +70,12 @@ def make_app(desk: ReviewDesk, guard: Guard, report: Path) -> ASGIApp:
         if isinstance(body, Refusal):
             return _refused(body)
         try:
-            found = await run_in_threadpool(desk.decide, body["id"], body["decision"], body["reason"])
+            state = await run_in_threadpool(decisions.decide, body["id"], body["decision"], body["reason"])
         except SeedpinError as error:
             return JSONResponse({"error": error.what, "hint": error.hint}, status_code=409)
         except OSError as error:
             return JSONResponse({"error": str(error), "hint": "nothing was decided"}, status_code=500)
-        return JSONResponse(found)
+        return JSONResponse(state)
 
     async def icon(request: Request) -> Response:
         return Response(status_code=204)  # browsers ask for it, also before they have the cookie
@@ -122,8 +122,8 @@ async def _body(request: Request) -> dict[str, str] | Refusal:
     except ClientDisconnect:
         return Refusal(408, "the decision did not arrive whole", "reload the page")
     try:
-        found: Any = json.loads(data)
-        return {key: _text(found[key]) for key in ("id", "decision", "reason")}
+        body: Any = json.loads(data)
+        return {key: _text(body[key]) for key in ("id", "decision", "reason")}
     except (ValueError, TypeError, KeyError, RecursionError):
         return Refusal(400, "this is no decision: id, decision and reason are texts", "reload the page")
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from seedpin.errors import ReviewError, UsageError
 from seedpin.report.html import write_report
-from seedpin.review.desk import ReviewDesk
+from seedpin.review.decisions import ReviewSession
 from seedpin.review.guard import LOOPBACK, Guard
-from seedpin.run.decide import Place
+from seedpin.run.decide import ProjectFolders
 from seedpin.run.ledger import Run
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ class Review:
     server: uvicorn.Server
     socket: socket.socket
     guard: Guard
-    desk: ReviewDesk
+    decisions: ReviewSession
 
 
 @contextlib.contextmanager
 def open_review(
     run: Run,
-    place: Place,
+    folders: ProjectFolders,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -68,12 +68,12 @@ def open_review(
         ) from error
     with tempfile.TemporaryDirectory(prefix="seedpin-review-") as folder:
         report = Path(folder) / "report"
-        write_report(run, report, golden_root=place.golden_root, review=True)
+        write_report(run, report, golden_root=folders.golden_root, review=True)
         with _listening(host, port) as listening:
             guard = Guard(host, int(listening.getsockname()[1]))
-            desk = ReviewDesk(run, place, Path(folder) / "undo")
+            decisions = ReviewSession(run, folders, Path(folder) / "undo")
             config = uvicorn.Config(
-                make_app(desk, guard, report),
+                make_app(decisions, guard, report),
                 http=deadline_protocol(request_seconds or REQUEST_SECONDS),
                 log_config=None,
                 access_log=False,
@@ -85,25 +85,25 @@ def open_review(
                 limit_concurrency=64,
                 timeout_graceful_shutdown=2,
             )
-            yield Review(uvicorn.Server(config), listening, guard, desk)
+            yield Review(uvicorn.Server(config), listening, guard, decisions)
 
 
 @contextlib.contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        found = socket.socket(family, kind, protocol)
+        listening = socket.socket(family, kind, protocol)
         try:
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            found.bind(address)
-            found.listen(128)  # the address is printed before the server accepts
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(128)  # the address is printed before the server accepts
         except OSError:
-            found.close()
+            listening.close()
             raise
     except (OSError, OverflowError) as error:
         raise ReviewError(
             f"the address {host}:{port} cannot be had: {error}",
             hint="choose another: --port N, or 0 for a free one",
         ) from error
-    with found:
-        yield found
+    with listening:
+        yield listening

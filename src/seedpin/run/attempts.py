@@ -75,14 +75,14 @@ def judged(results: Iterable[CheckResult]) -> list[CheckResult]:
     Given are the records of a whole session in the order of the attempts; a check that was already told to be
     unstable, or whose last attempt was no clip, has none. ``message`` is left empty.
     """
-    found = []
+    verdicts = []
     for sequence in by_check(results).values():
         last = sequence[-1]
         if last.verdict in ("unstable", "invalid", "unchecked"):
             continue
         reason = unsteady([attempt_of(result) for result in sequence], last="the last one")
         if reason:
-            found.append(
+            verdicts.append(
                 replace(
                     last,
                     verdict="unstable",
@@ -93,7 +93,7 @@ def judged(results: Iterable[CheckResult]) -> list[CheckResult]:
                     hints=(),
                 )
             )
-    return found
+    return verdicts
 
 
 def unheard(results: Iterable[CheckResult]) -> list[CheckResult]:
@@ -102,19 +102,19 @@ def unheard(results: Iterable[CheckResult]) -> list[CheckResult]:
     Such an attempt (its fixture failed, its process crashed) obtained nothing, so nothing contradicts the
     pass; yet it is no proof that the model repeats. Given are the records as for ``judged``.
     """
-    found = by_check(results).values()
-    return [group[-1] for group in found if group[-1].passed and len(group) < group[-1].attempt]
+    groups = by_check(results).values()
+    return [group[-1] for group in groups if group[-1].passed and len(group) < group[-1].attempt]
 
 
 def by_check(results: Iterable[CheckResult]) -> dict[str, list[CheckResult]]:
     """By its id, the record of each attempt of a check; of several of one attempt the worst."""
-    found: dict[str, dict[int, CheckResult]] = {}
+    checks: dict[str, dict[int, CheckResult]] = {}
     for result in results:
-        attempts = found.setdefault(result.id, {})
+        attempts = checks.setdefault(result.id, {})
         before = attempts.get(result.attempt)
         if before is None or _severity(result) <= _severity(before):
             attempts[result.attempt] = result
-    return {name: [group[number] for number in sorted(group)] for name, group in found.items()}
+    return {name: [group[number] for number in sorted(group)] for name, group in checks.items()}
 
 
 def last_of_each(results: Iterable[CheckResult]) -> dict[str, CheckResult]:

@@ -29,15 +29,15 @@ def choose_checks(
         raise UsageError("ids were given together with -k or --all", hint="choose in one way")
     open_checks = pending(run)
     if names:
-        return list({found.id: found for name in names for found in [_named(run, name)]}.values())
+        return list({chosen.id: chosen for name in names for chosen in [_named(run, name)]}.values())
     if expression:
-        found = [result for result in open_checks if matches(expression, result.id)]
-        if not found:
+        chosen = [result for result in open_checks if matches(expression, result.id)]
+        if not chosen:
             raise DecisionRefusedError(
                 f"no check of run {run.id} that awaits a decision fits -k {expression!r}",
                 hint=_listing(open_checks),
             )
-        return found
+        return chosen
     if everything or len(open_checks) <= 1:
         return open_checks
     raise DecisionRefusedError(
@@ -61,11 +61,11 @@ def matches(expression: str, text: str) -> bool:
 def _named(run: Run, name: str) -> CheckResult:
     candidates = decidable(run)
     exact = [result for result in candidates if result.id == name]
-    found = exact or [result for result in candidates if name in result.id]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise DecisionRefusedError(f"{name!r} names {len(found)} checks", hint=f"name one\n{_listing(found)}")
+    named = exact or [result for result in candidates if name in result.id]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise DecisionRefusedError(f"{name!r} names {len(named)} checks", hint=f"name one\n{_listing(named)}")
     everything = latest_results(run)
     others = [result.id for result in everything]
     empty = [result for result in everything if name in result.id and result.verdict in UNDECIDABLE]

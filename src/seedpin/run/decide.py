@@ -40,7 +40,7 @@ _FETCH = "fetch the artifact again, or run the test again"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProjectFolders:
     """Where goldens are written: the project's root, its golden folder and its ``.seedpin`` folder."""
 
     root: Path
@@ -53,7 +53,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AppliedDecision:
     """What a decision did. ``effect`` is "created", "updated", "also", "known-bad", "already" or "".
 
     ``old`` and ``new`` are the digests of the golden's clip; ``written`` that of the manifest now in place.
@@ -73,12 +73,12 @@ def key_of(result: CheckResult) -> GoldenKey:
 def write_accepted(
     run: Run,
     results: Iterable[CheckResult],
-    place: Place,
+    folders: ProjectFolders,
     reason: str,
     *,
     also: bool = False,
     allow: Collection[str] = (),
-) -> list[Outcome]:
+) -> list[AppliedDecision]:
     """Makes the obtained clips of ``results`` goldens: all of them, or none.
 
     ``also`` adds each digest to those that the golden accepts, and leaves the golden's own clip.
@@ -94,17 +94,22 @@ def write_accepted(
     if not reason.strip():
         raise DecisionRefusedError("accepting needs a reason", hint="add --reason 'why this is right now'")
     _refuse_read_only(run)
-    outcomes = _write_staged(
-        place, results, lambda result, folder: _stage(run, result, place, reason, folder, also, allow)
+    decided = _write_staged(
+        folders, results, lambda result, folder: _stage(run, result, folders, reason, folder, also, allow)
     )
-    for outcome in outcomes:
-        run.write_decision(decision_now(outcome.result.id, "accept", reason, outcome.effect))
-    return outcomes
+    for applied in decided:
+        run.write_decision(decision_now(applied.result.id, "accept", reason, applied.effect))
+    return decided
 
 
 def write_rejected(
-    run: Run, results: Sequence[CheckResult], place: Place, reason: str = "", *, known_bad: bool = False
-) -> list[Outcome]:
+    run: Run,
+    results: Sequence[CheckResult],
+    folders: ProjectFolders,
+    reason: str = "",
+    *,
+    known_bad: bool = False,
+) -> list[AppliedDecision]:
     """Records that the obtained clips of ``results`` are not wanted; they await nothing then.
 
     ``known_bad`` adds each digest to those that never pass, in the golden's manifest.
@@ -114,18 +119,18 @@ def write_rejected(
         DamagedGoldenError, NewerFormatError, GoldenWriteError: the golden cannot be read or written.
     """
     _refuse_read_only(run)
-    outcomes = [Outcome(result, "") for result in results]
+    decided = [AppliedDecision(result, "") for result in results]
     if known_bad:
         if not reason.strip():
             raise DecisionRefusedError(
                 "known-bad needs a reason", hint="add --reason 'what is wrong with it'"
             )
-        outcomes = _write_staged(
-            place, results, lambda result, folder: _stage_known_bad(result, place, reason, folder)
+        decided = _write_staged(
+            folders, results, lambda result, folder: _stage_known_bad(result, folders, reason, folder)
         )
-    for outcome in outcomes:
-        run.write_decision(decision_now(outcome.result.id, "reject", reason, outcome.effect))
-    return outcomes
+    for applied in decided:
+        run.write_decision(decision_now(applied.result.id, "reject", reason, applied.effect))
+    return decided
 
 
 def _refuse_read_only(run: Run) -> None:
@@ -141,54 +146,54 @@ def _refuse_read_only(run: Run) -> None:
 
 
 def _write_staged(
-    place: Place,
+    folders: ProjectFolders,
     results: Iterable[CheckResult],
-    stage: Callable[[CheckResult, Path], tuple[StagedGolden | None, Outcome]],
-) -> list[Outcome]:
+    stage: Callable[[CheckResult, Path], tuple[StagedGolden | None, AppliedDecision]],
+) -> list[AppliedDecision]:
     """Stages each result in a folder of its own, then writes all that is to be written, or nothing."""
-    write_ignored_folder(place.state)
-    with tempfile.TemporaryDirectory(prefix="staging-", dir=place.state) as folder:
+    write_ignored_folder(folders.state)
+    with tempfile.TemporaryDirectory(prefix="staging-", dir=folders.state) as folder:
         staged = [stage(result, Path(folder) / str(number)) for number, result in enumerate(results)]
-        place.store.write_goldens([change for change, _ in staged if change is not None])
-    outcomes = []
-    for _, outcome in staged:
-        path = place.store.manifest_path(key_of(outcome.result))
-        outcomes.append(dataclasses.replace(outcome, written=digest_or_none(path)))
-    return outcomes
+        folders.store.write_goldens([change for change, _ in staged if change is not None])
+    decided = []
+    for _, applied in staged:
+        path = folders.store.manifest_path(key_of(applied.result))
+        decided.append(dataclasses.replace(applied, written=digest_or_none(path)))
+    return decided
 
 
 def _stage(
     run: Run,
     result: CheckResult,
-    place: Place,
+    folders: ProjectFolders,
     reason: str,
     folder: Path,
     also: bool,
     allow: Collection[str],
-) -> tuple[StagedGolden | None, Outcome]:
+) -> tuple[StagedGolden | None, AppliedDecision]:
     why = UNDECIDABLE.get(result.verdict)
     if why is not None:
         raise DecisionRefusedError(
             f"{result.id} is {result.verdict}: {why}", hint=f"seedpin explain {result.verdict}"
         )
     key = key_of(result)
-    target = place.store.manifest_path(key)
-    present = place.store.read(key)
+    target = folders.store.manifest_path(key)
+    present = folders.store.read(key)
     obtained, suspects = _verified(run, result, folder)
     old = None if present is None else present.manifest.digest
     new = obtained.manifest.digest
-    found = None if present is None else present.manifest_digest
+    in_place = None if present is None else present.manifest_digest
     accepted = () if present is None else present.manifest.accepted_digests()
-    if found != result.manifest_digest and (new in accepted if also else new == old):
-        return None, Outcome(result, "already", old, new)
-    if found != result.manifest_digest:
+    if in_place != result.manifest_digest and (new in accepted if also else new == old):
+        return None, AppliedDecision(result, "already", old, new)
+    if in_place != result.manifest_digest:
         raise StaleGoldenError(
             f"{target} changed since the run {run.id} was held against it: "
-            f"it was {result.manifest_digest or 'absent'}, it is {found or 'absent'}; nothing was written",
+            f"it was {result.manifest_digest or 'absent'}, it is {in_place or 'absent'}; nothing was written",
             hint="check out the commit of the run, or run the test again here",
         )
     if also:
-        return _stage_also(result, place, present, obtained.manifest, reason, folder)
+        return _stage_also(result, folders, present, obtained.manifest, reason, folder)
     permitted = {*allow}
     if present is not None and any(suspicion.kind not in permitted for suspicion in suspects):
         permitted |= {suspicion.kind for suspicion in verify_content(present)}
@@ -202,10 +207,10 @@ def _stage(
         obtained.manifest,
         accepted=_without(() if present is None else present.manifest.accepted, new),
         known_bad=_without(() if present is None else present.manifest.known_bad, new),
-        updated={**updated(place.root, reason), "run": run.id},
+        updated={**updated(folders.root, reason), "run": run.id},
     )
     obtained.path.write_text(to_json(manifest), encoding="utf-8")
-    return StagedGolden(obtained.path, key, found), Outcome(
+    return StagedGolden(obtained.path, key, in_place), AppliedDecision(
         result, "updated" if present else "created", old, new
     )
 
@@ -252,8 +257,13 @@ def _verified(run: Run, result: CheckResult, folder: Path) -> tuple[Golden, tupl
 
 
 def _stage_also(
-    result: CheckResult, place: Place, present: Golden | None, obtained: Manifest, reason: str, folder: Path
-) -> tuple[StagedGolden, Outcome]:
+    result: CheckResult,
+    folders: ProjectFolders,
+    present: Golden | None,
+    obtained: Manifest,
+    reason: str,
+    folder: Path,
+) -> tuple[StagedGolden, AppliedDecision]:
     if present is None or dict(present.manifest.facts) != dict(obtained.facts):
         why = (
             "there is no golden to add it to"
@@ -271,16 +281,16 @@ def _stage_also(
         known_bad=_without(old.known_bad, obtained.digest),
     )
     staged = _stage_manifest(present, manifest, folder / "also")
-    return StagedGolden(staged, key_of(result), present.manifest_digest), Outcome(
+    return StagedGolden(staged, key_of(result), present.manifest_digest), AppliedDecision(
         result, "also", old.digest, obtained.digest
     )
 
 
 def _stage_known_bad(
-    result: CheckResult, place: Place, reason: str, folder: Path
-) -> tuple[StagedGolden, Outcome]:
+    result: CheckResult, folders: ProjectFolders, reason: str, folder: Path
+) -> tuple[StagedGolden, AppliedDecision]:
     key = key_of(result)
-    present = place.store.read(key)
+    present = folders.store.read(key)
     digest = result.obtained_digest
     if present is None or digest is None:
         raise DecisionRefusedError(
@@ -299,7 +309,7 @@ def _stage_known_bad(
     )
     folder.mkdir()
     staged = _stage_manifest(present, manifest, folder / "bad")
-    return StagedGolden(staged, key, present.manifest_digest), Outcome(
+    return StagedGolden(staged, key, present.manifest_digest), AppliedDecision(
         result, "known-bad", old.digest, digest
     )
 

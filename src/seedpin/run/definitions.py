@@ -14,7 +14,7 @@ _MAKERS = frozenset(
     }
 )
 """What gives a module or a class further names while it runs, as written: ``model.eval`` is none of it."""
-_Definition = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_DEFINITION_NODES = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,17 @@ def find_definition(path: Path, names: Sequence[str], collected: Iterable[Sequen
 
 
 def _is_spelled(tree: ast.AST, names: Sequence[str]) -> bool:
-    found: list[ast.AST] = [tree]
+    matching: list[ast.AST] = [tree]
     for name in names:
         # A class may have it from one that is defined elsewhere; what is assigned may hold anything.
-        open_ended = any(isinstance(parent, ast.ClassDef) and parent.bases for parent in found)
-        inner = [node for parent in found for node in ast.walk(parent) if node is not parent]
+        open_ended = any(isinstance(parent, ast.ClassDef) and parent.bases for parent in matching)
+        inner = [node for parent in matching for node in ast.walk(parent) if node is not parent]
         if any(isinstance(node, ast.Name) and node.id == name and _is_set(node) for node in inner):
             return True
-        found = [node for node in inner if isinstance(node, _Definition) and node.name == name]
-        if not found:
+        matching = [node for node in inner if isinstance(node, _DEFINITION_NODES) and node.name == name]
+        if not matching:
             return open_ended
-    return bool(found)
+    return bool(matching)
 
 
 def _is_set(node: ast.Name) -> bool:
@@ -69,14 +69,14 @@ def _maker(tree: ast.AST, names: Sequence[str], collected: Iterable[Sequence[str
         if not _is_spelled(tree, other):
             return f"{'::'.join(other)}, which is not spelled in it, was found there"
     for node in ast.walk(tree):
-        name = node.name if isinstance(node, _Definition) else _written(node)
+        name = node.name if isinstance(node, _DEFINITION_NODES) else _written(node)
         if name in _MAKERS or name.endswith(".__dict__"):
             return f"it uses {name}"
         if isinstance(node, ast.Call) and _hands_over_itself(node):
             return f"line {node.lineno} hands __name__ to another function"
         if isinstance(node, ast.ClassDef) and node.keywords:
             return f"the class {node.name} has a metaclass"
-        if isinstance(node, _Definition):
+        if isinstance(node, _DEFINITION_NODES):
             known = node.name in names if isinstance(node, ast.ClassDef) else names[-1].startswith(node.name)
             foreign = next(_foreign(node.decorator_list), "")
             if known and foreign:

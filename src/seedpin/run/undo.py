@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedpin.errors import StaleGoldenError
-from seedpin.goldens.commit import Change, write_changes
+from seedpin.goldens.commit import GoldenWrite, write_changes
 from seedpin.goldens.manifest import from_json
 from seedpin.goldens.store import GoldenKey, digest_or_none
-from seedpin.run.decide import Place
+from seedpin.run.decide import ProjectFolders
 from seedpin.run.ledger import Run, decision_now
 
 
@@ -23,25 +23,25 @@ class Saved:
     names: tuple[str, ...]
 
 
-def write_saved(place: Place, key: GoldenKey, folder: Path) -> Saved:
+def write_saved(folders: ProjectFolders, key: GoldenKey, folder: Path) -> Saved:
     """Copies the golden of ``key`` into ``folder``, which must not exist. Raises OSError."""
     folder.mkdir(parents=True)
-    names = _files(place.store.manifest_path(key))
-    parent = place.store.manifest_path(key).parent
+    names = _files(folders.store.manifest_path(key))
+    parent = folders.store.manifest_path(key).parent
     for name in names:
         shutil.copyfile(parent / name, folder / name)
     return Saved(key, folder, names)
 
 
-def write_undone(run: Run, place: Place, check: str, saved: Saved, written: str | None) -> None:
+def write_undone(run: Run, folders: ProjectFolders, check: str, saved: Saved, written: str | None) -> None:
     """Puts a golden back. ``written`` is the digest of the manifest that the decision left.
 
     Raises:
         StaleGoldenError: the golden changed since the decision.
         GoldenWriteError: the file system refused; nothing was changed.
     """
-    target = place.store.manifest_path(saved.key)
-    with place.store.locked():
+    target = folders.store.manifest_path(saved.key)
+    with folders.store.locked():
         present = digest_or_none(target)
         if present != written:
             raise StaleGoldenError(
@@ -51,7 +51,7 @@ def write_undone(run: Run, place: Place, check: str, saved: Saved, written: str 
             )
         manifest = (saved.folder / target.name).read_bytes() if saved.names else None
         payloads = {name: saved.folder / name for name in saved.names if name != target.name}
-        write_changes(place.golden_root, [Change(f"{saved.key.stem}.json", manifest, payloads)])
+        write_changes(folders.golden_root, [GoldenWrite(f"{saved.key.stem}.json", manifest, payloads)])
     run.write_decision(decision_now(check, "undo", ""))
 
 

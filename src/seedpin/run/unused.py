@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from seedpin.errors import PruneRefusedError, RevisionError
 from seedpin.git import git
-from seedpin.goldens.inventory import Entry, Inventory
+from seedpin.goldens.inventory import GoldenEntry, Inventory
 from seedpin.goldens.names import split_node_id
 from seedpin.goldens.store import digest_or_none
 from seedpin.run.definitions import find_definition
@@ -28,7 +28,7 @@ from seedpin.run.result import CheckResult
 class Judged:
     """A golden that a run did not ask for, and why it is unused, or why it is kept all the same."""
 
-    entry: Entry
+    entry: GoldenEntry
     why: str
 
 
@@ -160,7 +160,7 @@ def find_unused(
 
 
 def _judge(
-    entry: Entry, told: Told, project: Path, hidden: Collection[str], only_unchecked: bool
+    entry: GoldenEntry, told: Told, project: Path, hidden: Collection[str], only_unchecked: bool
 ) -> tuple[Literal["unused", "unseen", "kept"], str]:
     """What a golden is that was not asked for, and why; no words where there is nothing to say."""
     assert entry.manifest is not None
@@ -214,7 +214,7 @@ def _names(base: str, file: str) -> tuple[str, ...]:
 
 
 def used_since(
-    entry: Entry,
+    entry: GoldenEntry,
     told: Told,
     project: Path,
     state: Path,
@@ -243,7 +243,7 @@ def used_since(
     return "" if kind == "unused" or (unseen and kind == "unseen") else why
 
 
-def _file(entry: Entry) -> str:
+def _file(entry: GoldenEntry) -> str:
     assert entry.manifest is not None
     return entry.manifest.test.partition("[")[0].partition("::")[0]
 

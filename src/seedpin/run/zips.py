@@ -122,20 +122,24 @@ def _is_bomb(size: int, packed: int) -> bool:
 
 def _run_prefix(names: Sequence[str], path: Path) -> str:
     """What stands before ``results.jsonl`` of the newest run."""
-    found = [name.removesuffix("results.jsonl") for name in names if name.split("/")[-1] == "results.jsonl"]
-    found = [prefix for prefix in found if not {"obtained", "golden", "report"} & set(prefix.split("/"))]
-    if not found:
+    prefixes = [
+        name.removesuffix("results.jsonl") for name in names if name.split("/")[-1] == "results.jsonl"
+    ]
+    prefixes = [
+        prefix for prefix in prefixes if not {"obtained", "golden", "report"} & set(prefix.split("/"))
+    ]
+    if not prefixes:
         raise RunError(
             f"{path} holds no run: there is no results.jsonl in it",
             hint="zip the folder .seedpin, or a run's folder",
         )
-    parents = sorted({prefix.rstrip("/").rpartition("/")[0] for prefix in found})
+    parents = sorted({prefix.rstrip("/").rpartition("/")[0] for prefix in prefixes})
     if len(parents) > 1:
         raise RunError(
             f"{path} holds runs in {len(parents)} places: {', '.join(parents)}",
             hint="unpack it and name one of them",
         )
-    return max(found)
+    return max(prefixes)
 
 
 def _run_name(prefix: str, path: Path) -> str:

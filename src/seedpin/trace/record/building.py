@@ -8,7 +8,7 @@ from seedpin.trace.model import Fingerprint, Given, Level, ModuleInfo, Record, T
 from seedpin.trace.record.fingerprint import Fingerprints
 from seedpin.trace.record.observe import Slots
 from seedpin.trace.record.watched import Raw, filled
-from seedpin.trace.record.weights import Held, Weights, hash_of_weights, short_hash
+from seedpin.trace.record.weights import HeldWeights, Weights, hash_of_weights, short_hash
 
 __all__ = ["build"]
 
@@ -30,7 +30,7 @@ def build(
     prints = table.resolve()
     doubtful = {name for name, first, last in weights.doubtful if prints[first].hash != prints[last].hash}
     sums: dict[int, tuple[str, tuple[str, ...]]] = {}
-    latest: dict[str, Held] = {}
+    latest: dict[str, HeldWeights] = {}
     records: list[Record] = []
     for raw in raws:
         held = raw.weights
@@ -73,7 +73,7 @@ def build(
 
 
 def _rewritten(
-    name: str, before: Held, held: Held, prints: Sequence[Fingerprint]
+    name: str, before: HeldWeights, held: HeldWeights, prints: Sequence[Fingerprint]
 ) -> tuple[tuple[str, str], ...]:
     """Names and hashes of what is not as it was at the call before; an empty hash for what is gone."""
     old = {part: short_hash(prints[slot]) for part, slot in zip(before.names, before.slots, strict=True)}

@@ -38,7 +38,7 @@ from seedpin.trace.record.quiet import dispatch_modes, function_modes, quietly, 
 from seedpin.trace.record.search import ModelParts, find
 from seedpin.trace.record.watch import Live, Watch
 from seedpin.trace.record.watched import Raw, WatchEntry, to_watch
-from seedpin.trace.record.weights import Held, Weights
+from seedpin.trace.record.weights import HeldWeights, Weights
 
 __all__ = ["MAX_RECORDS", "Recorder", "mark", "record"]
 
@@ -259,7 +259,7 @@ class Recorder(Contained):
             else:
                 self.see(name, value, into)
 
-    def _weights_of(self, entry: WatchEntry, module: torch.nn.Module) -> Held:
+    def _weights_of(self, entry: WatchEntry, module: torch.nn.Module) -> HeldWeights:
         held = entry.held
         if self.level == "stages" or entry.name in self._compiled:
             if held is None or not held.unchanged_below():

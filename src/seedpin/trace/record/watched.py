@@ -13,7 +13,7 @@ from seedpin.trace.model import Argument, Fingerprint, Level, Record, RecordKind
 from seedpin.trace.record.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES
 from seedpin.trace.record.observe import Slots
 from seedpin.trace.record.search import SCHEDULER_METHODS, ModelParts
-from seedpin.trace.record.weights import Held
+from seedpin.trace.record.weights import HeldWeights
 
 __all__ = ["Raw", "WatchEntry", "filled", "parameters_of", "scheduler_entry", "to_watch"]
 
@@ -49,7 +49,7 @@ class WatchEntry:
         """Name of the scheduler whose method it is."""
         self.call = 0
         self.samples = MODULE_SAMPLES if kind == "module" else STAGE_SAMPLES
-        self.held: Held | None = None
+        self.held: HeldWeights | None = None
         """The module's weights as they were at the last call."""
         self.inside = False
         """Whether a call was reported that has not come to the module's ``forward`` yet."""
@@ -131,7 +131,7 @@ class Raw:
         self.loop = loop
         self.inputs: Slots = []
         self.outputs: Slots = []
-        self.weights: Held | None = None
+        self.weights: HeldWeights | None = None
         self.site = ""
         self.extra: dict[str, str] = {}
 

@@ -21,7 +21,7 @@ from torch import nn
 from seedpin.trace.model import Fingerprint
 from seedpin.trace.record.fingerprint import Fingerprints, bytes_hash
 
-__all__ = ["DEVICE_DIGITS", "Held", "Weights", "hash_of_weights", "short_hash"]
+__all__ = ["DEVICE_DIGITS", "HeldWeights", "Weights", "hash_of_weights", "short_hash"]
 
 DEVICE_DIGITS = 16
 """Length of a hash that was made on an accelerator."""
@@ -35,7 +35,7 @@ _State = tuple["weakref.ref[torch.Tensor]", int, int]
 """A tensor as it was: which, its version (-1: it has none), its address."""
 
 
-class Held:
+class HeldWeights:
     """The weights of one module (or of all below it) as they were when they were last read."""
 
     __slots__ = ("modules", "names", "slots", "states")
@@ -107,15 +107,15 @@ class Weights:
         self._known: dict[int, tuple[_State, int]] = {}
         self._latest: dict[str, tuple[_State, int, bool]] = {}
 
-    def own(self, module: nn.Module, name: str) -> Held:
+    def own(self, module: nn.Module, name: str) -> HeldWeights:
         """The module's own weights as they are now."""
         return self._read(((name, module),), name)
 
-    def below(self, module: nn.Module, name: str) -> Held:
+    def below(self, module: nn.Module, name: str) -> HeldWeights:
         """The weights of the module and of all below it, as they are now."""
         return self._read(tuple(_modules_below(module, name)), name)
 
-    def _read(self, modules: Sequence[tuple[str, nn.Module]], name: str) -> Held:
+    def _read(self, modules: Sequence[tuple[str, nn.Module]], name: str) -> HeldWeights:
         names, slots, states = [], [], []
         for prefix, module in modules:
             holders: tuple[Mapping[str, torch.Tensor | None], ...] = module._parameters, module._buffers
@@ -129,7 +129,7 @@ class Weights:
                         states.append(state)
                         self._name(qualified, state, slot, bool(is_buffer))
         refs = tuple([weakref.ref(module) for _, module in modules])
-        return Held(refs, tuple(names), tuple(slots), tuple(states))
+        return HeldWeights(refs, tuple(names), tuple(slots), tuple(states))
 
     def _slot(self, tensor: torch.Tensor) -> tuple[_State, int]:
         """The tensor's state and slot; it is hashed once for all the names and stages that have it."""

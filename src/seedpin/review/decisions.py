@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seedpin.errors import DecisionRefusedError
-from seedpin.run.decide import Outcome, Place, key_of, write_accepted, write_rejected
+from seedpin.run.decide import AppliedDecision, ProjectFolders, key_of, write_accepted, write_rejected
 from seedpin.run.ledger import Run, decidable, decision_now
 from seedpin.run.undo import Saved, write_saved, write_undone
 
@@ -17,16 +17,16 @@ from seedpin.run.undo import Saved, write_saved, write_undone
 class _Done:
     """A decision of this session; ``saved`` is what the golden was, None where it was not touched."""
 
-    outcome: Outcome
+    applied: AppliedDecision
     saved: Saved | None
 
 
 @dataclass(slots=True)
-class ReviewDesk:
+class ReviewSession:
     """One review of one run. ``scratch`` is an empty folder for what undo needs. Methods take turns."""
 
     run: Run
-    place: Place
+    folders: ProjectFolders
     scratch: Path
     _done: dict[str, _Done] = field(default_factory=dict)
     _count: int = 0
@@ -67,11 +67,11 @@ class ReviewDesk:
             if decided:
                 raise DecisionRefusedError(f"{name} is decided already", hint="undo that first")
             if decision == "accept":
-                saved = write_saved(self.place, key_of(result), self._folder())
-                outcome = write_accepted(self.run, [result], self.place, reason)[0]
-                self._done[name] = _Done(outcome, None if outcome.effect == "already" else saved)
+                saved = write_saved(self.folders, key_of(result), self._folder())
+                applied = write_accepted(self.run, [result], self.folders, reason)[0]
+                self._done[name] = _Done(applied, None if applied.effect == "already" else saved)
             elif decision == "reject":
-                self._done[name] = _Done(write_rejected(self.run, [result], self.place, reason)[0], None)
+                self._done[name] = _Done(write_rejected(self.run, [result], self.folders, reason)[0], None)
             else:
                 raise DecisionRefusedError(f"{decision!r} is no decision", hint="accept, reject or undo")
             return self._state()
@@ -86,7 +86,7 @@ class ReviewDesk:
         if not decided or earlier is None:
             raise DecisionRefusedError(f"{name} is not decided", hint="reload the page")
         if done is not None and done.saved is not None:
-            write_undone(self.run, self.place, name, done.saved, done.outcome.written)
+            write_undone(self.run, self.folders, name, done.saved, done.applied.written)
         elif earlier.effect not in ("", "already"):
             raise DecisionRefusedError(
                 f"{name} was accepted before this review began, so its former golden is not at hand",
