@@ -163,3 +163,14 @@ def test_a_golden_is_born_within_an_own_metric(project: Project) -> None:
     manifest = json.loads(project.manifest().read_text())
     assert manifest["born"] == {"probe": "fresh", "why": "other bits, within the declared tolerance"}
     assert manifest["tolerance"] == {"brightness": 0.01}
+
+
+def test_an_own_metric_below_the_root_is_told_where_it_has_to_be_to_prove_a_golden(project: Project) -> None:
+    """Under xdist the process that proves goldens has not imported a conftest.py of a folder below."""
+    (project.root / "test_ball.py").unlink()
+    project.use_the_default_probe()
+    project.write({"sub/conftest.py": CONFTEST, "sub/test_one.py": LENIENT.format(spread=4)})
+    result = project.pytest("--update-golden", "-W", "ignore", workers=2)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*'brightness' is not registered in pytest's main process*of the root*"])
+    assert not (project.root / "golden").exists()

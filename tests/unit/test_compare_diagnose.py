@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from seedpin.clip.clip import Clip
+from seedpin.compare import regions
 from seedpin.compare.diagnose import hints
 
 Array = npt.NDArray[Any]
@@ -89,6 +90,61 @@ def test_one_wrong_value_silences_a_hint(change: Callable[[Array], Array], words
     for value in (obtained[3, 4, 5, :1], obtained[4, 4, 5, :1]):
         value ^= 64
     assert hints(Clip(GOLDEN), Clip(obtained)) == ()
+
+
+def rolled(x: Array) -> Array:
+    return np.roll(x, (3, -2), (1, 2))
+
+
+def cropped(x: Array) -> Array:
+    return np.pad(x, ((0, 0), (1, 0), (2, 0), (0, 0)), mode="edge")[:, :-1, :-2]
+
+
+def patched(x: Array) -> Array:
+    x = x.copy()
+    x[1:3, 12:17, 20:27] ^= 255
+    return x
+
+
+def patched_twice(x: Array) -> Array:
+    x = patched(x)
+    x[2, 0, 0] ^= 255
+    return x
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (rolled, "the frames are exactly the golden's, rolled 2 pixels left and 3 pixels down"),
+        (cropped, "the frames are exactly the golden's, moved 2 pixels right and 1 pixel down"),
+        (
+            patched,
+            "what differs lies in one region of 2 of 4 frames: rows 12 to 16, columns 20 to 26 (of 40 x",
+        ),
+        (
+            patched_twice,
+            "what differs lies in 2 regions of 2 of 4 frames: row 0, column 0; rows 12 to 16, columns",
+        ),
+    ],
+)
+def test_what_moved_and_where_it_differs_is_told(change: Callable[[Array], Array], words: str) -> None:
+    """Registration and connected regions; a shift is held against every value before it is said."""
+    golden = RNG.integers(0, 256, (4, 40, 48, 3)).astype("uint8")
+    found = hints(Clip(golden), Clip(change(golden)))
+    assert len(found) == 1
+    assert found[0].startswith(words)
+    if change is rolled or change is cropped:
+        obtained = change(golden)
+        obtained[3, 20, 20] ^= 64
+        obtained[2, 30, 5] ^= 64
+        assert not [hint for hint in hints(Clip(golden), Clip(obtained)) if "exactly" in hint]
+
+
+def test_without_scikit_image_there_are_fewer_hints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is asked of an installation that only its extra brings."""
+    monkeypatch.setattr(regions, "find_spec", lambda name: None)
+    golden = RNG.integers(0, 256, (4, 40, 48, 3)).astype("uint8")
+    assert hints(Clip(golden), Clip(rolled(golden))) == ()
 
 
 def test_equal_clips_and_noise_get_no_hint() -> None:

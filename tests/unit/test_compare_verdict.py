@@ -10,9 +10,9 @@ from seedpin.compare.clips import ClipMetrics, compare_clips
 from seedpin.compare.tensors import compare_tensors, tensor_facts
 from seedpin.compare.tolerance import Tolerance
 from seedpin.compare.verdict import (
+    Candidate,
     Decision,
     Reference,
-    Side,
     Verdict,
     damaged,
     decide,
@@ -33,7 +33,7 @@ OTHER_OS = Environment((Entry("os", "Linux 6.8", False), Entry("torch", "2.13.0"
 FRAMES = np.full((45, 16, 16, 3), 100, "uint8")
 CLIP = Clip(FRAMES, fps=8)
 GOLDEN = Reference(CLIP.facts(), frozenset({"sha256:a"}), "cpu-x", HERE, 7, "strict")
-SAME = Side(CLIP.facts(), "sha256:a", "cpu-x", HERE, 7, "strict")
+SAME = Candidate(CLIP.facts(), "sha256:a", "cpu-x", HERE, 7, "strict")
 DIFFERENT = replace(SAME, digest="sha256:b")
 MOVED = replace(DIFFERENT, environment=ELSEWHERE)
 
@@ -97,7 +97,7 @@ def test_a_known_bad_digest_never_passes() -> None:
         (replace(DIFFERENT, environment=Environment()), LOOSE, "changed", "same environment"),
     ],
 )
-def test_tiers_of_one_class(side: Side, tolerance: Tolerance | None, verdict: str, tier: str) -> None:
+def test_tiers_of_one_class(side: Candidate, tolerance: Tolerance | None, verdict: str, tier: str) -> None:
     """Which tolerance holds follows from whether the environment is the golden's."""
     found = decide(GOLDEN, side, metrics=TWO, tolerance=tolerance)
     assert (found.verdict.value, found.tier) == (verdict, tier)

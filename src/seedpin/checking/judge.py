@@ -15,7 +15,16 @@ from seedpin.checking.keep import write_obtained, write_staged_golden
 from seedpin.compare.fallback import Fallback, choose_fallback, parse_fallbacks
 from seedpin.compare.measured import Metrics
 from seedpin.compare.tolerance import Tolerance
-from seedpin.compare.verdict import Decision, Reference, Side, Verdict, damaged, decide, missing, unstable
+from seedpin.compare.verdict import (
+    Candidate,
+    Decision,
+    Reference,
+    Verdict,
+    damaged,
+    decide,
+    missing,
+    unstable,
+)
 from seedpin.environment.fingerprint import Environment
 from seedpin.errors import (
     DamagedGoldenError,
@@ -26,7 +35,7 @@ from seedpin.errors import (
 )
 from seedpin.goldens.content import load
 from seedpin.goldens.store import Golden, GoldenKey, digest_or_none
-from seedpin.kinds.measure import measure
+from seedpin.kinds.measure import with_asked
 from seedpin.run.attempts import Attempt, attempt_of, unsteady
 from seedpin.run.message import format_failure
 from seedpin.run.result import CheckResult
@@ -174,7 +183,10 @@ def _measured(artifact: Artifact, golden: Golden, limits: _Limits) -> tuple[Metr
         return None, ()
     expected = load(golden)
     hints = kind.hints(expected, obtained.value)
-    return (measure(kind, expected, obtained.value, limits.names()) if comparable else None), hints
+    if not comparable:
+        return None, hints
+    metrics, asked = kind.compare(expected, obtained.value), limits.names()
+    return (with_asked(metrics, kind, expected, obtained.value, asked) if asked else metrics), hints
 
 
 def _decided(artifact: Artifact, golden: Golden, metrics: Metrics | None, limits: _Limits) -> Decision:
@@ -189,7 +201,7 @@ def _decided(artifact: Artifact, golden: Golden, metrics: Metrics | None, limits
             level=manifest.level,
             known_bad=manifest.known_bad_digests(),
         ),
-        Side(
+        Candidate(
             facts={**obtained.facts, **_extra_facts(obtained.kind.name, obtained.value_range)},
             digest=obtained.digest,
             device_class=artifact.key.device_class,

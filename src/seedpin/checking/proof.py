@@ -11,8 +11,9 @@ from typing import Any
 from seedpin.checking.fresh import FRESH_SUSPECTS, Fresh
 from seedpin.checking.keep import WAITS
 from seedpin.checking.state import Waiting
+from seedpin.compare.table import metric_named
 from seedpin.compare.tolerance import check_limits, parse_tolerance
-from seedpin.errors import GoldenError, GoldenWriteError, SeedpinError, TraceError
+from seedpin.errors import GoldenError, GoldenWriteError, MetricError, SeedpinError, TraceError
 from seedpin.goldens.content import load
 from seedpin.goldens.manifest import from_json, to_json
 from seedpin.goldens.store import Golden, GoldenKey, StagedGolden, read_golden
@@ -136,6 +137,13 @@ def _margins(staged: Golden, other: Golden, limits: Mapping[str, Any]) -> Sequen
     kind = staged.manifest.kind
     if staged.manifest.facts != other.manifest.facts or other.manifest.kind != kind:
         return ()
+    absent = [name for name in limits if metric_named(name, kind) is None]
+    if absent:  # under xdist this process imports no conftest.py below the folders that were named
+        raise MetricError(
+            f"the metric {absent[0]!r} is not registered in pytest's main process, which proves goldens; "
+            "register it in the conftest.py of the root, or in a plugin",
+            hint="or prove goldens where they come about: --golden-probe=twice",
+        )
     tolerance = parse_tolerance(limits, "the declared tolerance", kind=kind, same_environment=True)
     return check_limits(tolerance, measure(kind_named(kind), load(staged), load(other), limits))
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedpin.clip.clip import Clip
+from seedpin.compare.regions import region_hints
 
 Array = npt.NDArray[Any]
 Formula = Callable[[Array], Array]
@@ -30,7 +31,8 @@ def hints(golden: Clip, obtained: Clip) -> tuple[str, ...]:
         return tuple(_size_hints(g, o))
     if _equal(g, o):
         return ()
-    return (*_order_hints(g, o), *_space_hints(g, o), *_value_hints(golden, obtained), *_place_hints(g, o))
+    found = (*_order_hints(g, o), *_space_hints(g, o), *_value_hints(golden, obtained), *_frame_hints(g, o))
+    return found or tuple(region_hints(g, o))
 
 
 def _equal(one: Array, other: Array) -> bool:
@@ -149,7 +151,7 @@ def _level_hints(g: Array, o: Array, top: int) -> Iterator[str]:
         yield f"every value is {offset:+d}, but for saturation: a constant offset of brightness"
 
 
-def _place_hints(g: Array, o: Array) -> Iterator[str]:
+def _frame_hints(g: Array, o: Array) -> Iterator[str]:
     if len(g) < 3:
         return
     differing = [index for index, (old, new) in enumerate(zip(g, o, strict=True)) if not _equal(old, new)]

@@ -42,7 +42,7 @@ class Verdict(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Candidate:
     """What a verdict needs of an obtained clip, or of tensors.
 
     ``facts`` are those of ``Clip.facts`` (``tensor_facts`` for tensors); ``digest`` is over all frames.
@@ -146,7 +146,7 @@ def _show(facts: Mapping[str, Any], key: str) -> str:
 
 def decide(
     golden: Reference | None,
-    obtained: Side,
+    obtained: Candidate,
     *,
     metrics: Metrics | None = None,
     tolerance: Tolerance | None = None,
@@ -235,7 +235,7 @@ def _sentence(margin: Margin, metrics: Metrics) -> str:
 
 
 def _environment_sentence(
-    golden: Reference, obtained: Side, moved: tuple[Change, ...], measured: int | None
+    golden: Reference, obtained: Candidate, moved: tuple[Change, ...], measured: int | None
 ) -> str:
     """What differs around the code: the class, or versions and settings, or what operations compute."""
     if golden.device_class != obtained.device_class:
@@ -260,7 +260,7 @@ def _environment_sentence(
     return f"Versions and settings agree, but {what}: {unless}the code cannot be judged."
 
 
-def _cpus(golden: Reference, obtained: Side) -> str:
+def _cpus(golden: Reference, obtained: Candidate) -> str:
     """The models of CPU, where they differ."""
     old, new = golden.environment.get("cpu_model"), obtained.environment.get("cpu_model")
     return "" if old == new or not old or not new else f" ({new} here, {old} there)"

@@ -22,7 +22,11 @@ def measure(kind: Kind[V], golden: V, obtained: V, limits: Iterable[str] = ()) -
 
     Raises MetricError for a function that fails, or gives something else than a number.
     """
-    metrics = kind.compare(golden, obtained)
+    return with_asked(kind.compare(golden, obtained), kind, golden, obtained, limits)
+
+
+def with_asked(metrics: Metrics, kind: Kind[V], golden: V, obtained: V, limits: Iterable[str]) -> Metrics:
+    """``metrics``, and those with a function that ``limits`` name. Raises as ``measure``."""
     rows = [row for name in dict.fromkeys(limits) if (row := metric_named(name, kind.name)) and row.compare]
     further = {row.name: _measure(row, kind, golden, obtained) for row in rows}
     return MeasuredFurther(metrics, further) if further else metrics
