@@ -15,7 +15,7 @@ import numpy.typing as npt
 from skimage import data, transform
 
 from seedpin.clip.clip import Clip
-from seedpin.compare.table import OWN
+from seedpin.compare.metric import OWN
 from seedpin.compare.tensors import compare_tensors
 from seedpin.kinds.clip import CLIP
 from seedpin.kinds.measure import measure

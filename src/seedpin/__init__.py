@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seedpin.clip.adapt import as_clip as as_clip
     from seedpin.clip.clip import Clip as Clip
     from seedpin.compare.metric import Metric as Metric
-    from seedpin.compare.table import register_metric as register_metric
+    from seedpin.compare.registry import register_metric as register_metric
     from seedpin.environment.device import DeviceClass as DeviceClass
     from seedpin.environment.device import device_class as device_class
     from seedpin.environment.fingerprint import Environment as Environment
@@ -60,7 +60,7 @@ _HOME = {
     "device_class": "seedpin.environment.device",
     "mark": "seedpin.trace.record.recorder",
     "pin": "seedpin.pinning.pin",
-    "register_metric": "seedpin.compare.table",
+    "register_metric": "seedpin.compare.registry",
     "register_source": "seedpin.pinning.sources",
     "seeded_model": "seedpin.pinning.model",
     "unpinned": "seedpin.pinning.pin",

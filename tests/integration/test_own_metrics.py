@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seedpin.compare import table
+from seedpin.compare import registry
 from support.commands import seedpin
 from support.project import Project
 
@@ -50,7 +50,7 @@ LINE = "brightness 1.18 %, limit <= {} % at frame *"
 
 @pytest.fixture(autouse=True)
 def nothing_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "_registered", {})
+    monkeypatch.setattr(registry, "_registered", {})
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_what_an_own_metric_gave_is_shown_where_it_is_not_registered(
     own.mint()
     own.pytest(env=SHIFTED).assert_outcomes(failed=1)
     calls = (own.root / "called.txt").read_text()
-    table._registered.clear()
+    registry._registered.clear()
     done = seedpin("report", "--out", "site", cwd=own.root, monkeypatch=monkeypatch)
     assert done.code == 0, done.out
     page = (own.root / "site" / "data" / "0.js").read_text()

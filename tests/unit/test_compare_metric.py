@@ -15,10 +15,10 @@ import torch
 
 import seedpin
 from seedpin.clip.clip import Clip
-from seedpin.compare import extra, table
+from seedpin.compare import extra, registry
 from seedpin.compare.clips import ClipMetrics
-from seedpin.compare.metric import Metric, checked
-from seedpin.compare.table import OWN, metric_named, metrics_of, words_of
+from seedpin.compare.metric import OWN, Metric, checked, words_of
+from seedpin.compare.registry import metric_named, metrics_of
 from seedpin.compare.tensors import TensorMetric
 from seedpin.compare.tolerance import check_limits, parse_kinds, parse_tolerance
 from seedpin.errors import MetricError, ToleranceError
@@ -32,20 +32,20 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def nothing_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "_registered", {})
-    monkeypatch.setattr(table, "_brought", dict)
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry, "_brought", dict)
 
 
 def bring(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> None:
     """Makes an installed package bring ``value`` as the metric ``name``."""
     monkeypatch.setattr(sys.modules[__name__], "BROUGHT", value, raising=False)
-    point = EntryPoint(name, f"{__name__}:BROUGHT", table.GROUP)
+    point = EntryPoint(name, f"{__name__}:BROUGHT", registry.GROUP)
     monkeypatch.setattr(EntryPoint, "load", lambda self: value)
-    monkeypatch.setattr(table, "entry_points", lambda group: [point] if group == table.GROUP else [])
-    monkeypatch.setattr(table, "_brought", TABLE_BROUGHT.__wrapped__)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == registry.GROUP else [])
+    monkeypatch.setattr(registry, "_brought", BROUGHT_BY_PACKAGES.__wrapped__)
 
 
-TABLE_BROUGHT: Any = table._brought
+BROUGHT_BY_PACKAGES: Any = registry._brought
 
 
 def register(compare: Callable[[Any, Any], Any], **fields: Any) -> None:
@@ -137,7 +137,7 @@ def test_a_metric_may_be_of_the_whole_and_of_higher_values() -> None:
     margin = check_limits(parse_tolerance({"mine": 0.5}, "x"), measure(CLIP, golden, obtained, ["mine"]))[0]
     assert (margin.ok, margin.direction, margin.used) == (False, "min", 1.5)
     assert (margin.frame, margin.place) == (None, None)
-    table._registered.clear()
+    registry._registered.clear()
     register(lambda g, o: np.array([0.0, 3.0, 1.0]), per="whole")
     assert measure(CLIP, golden, obtained, ["mine"]).worst("mine") == (1, 3.0)
 
@@ -231,7 +231,7 @@ def test_a_package_brings_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
     bring(monkeypatch, "theirs", Metric("theirs", lambda g, o: 0.5))
     golden, obtained = clips()
     assert measure(CLIP, golden, obtained, ["theirs"]).worst("theirs") == (0, 0.5)
-    monkeypatch.setattr(table, "entry_points", lambda group: pytest.fail("was asked"))
+    monkeypatch.setattr(registry, "entry_points", lambda group: pytest.fail("was asked"))
     parse_tolerance({"psnr": 60}, "x")
     parse_kinds({"psnr": 60, "tensors": {"max_abs": 0.1}}, "[x]")
 

@@ -11,7 +11,7 @@ from typing import Any
 from seedpin.checking.fresh import FRESH_SUSPECTS, Fresh
 from seedpin.checking.keep import WAITS
 from seedpin.checking.state import Waiting
-from seedpin.compare.table import metric_named
+from seedpin.compare.registry import metric_named
 from seedpin.compare.tolerance import check_limits, parse_tolerance
 from seedpin.errors import GoldenError, GoldenWriteError, MetricError, SeedpinError, TraceError
 from seedpin.goldens.content import load

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from seedpin.clip.clip import Clip
 from seedpin.compare.measured import Metrics
+from seedpin.compare.metric import OWN
 from seedpin.compare.ssim import frame_ssim
-from seedpin.compare.table import OWN
 from seedpin.errors import ClipError, NonFiniteClipError
 
 Array = npt.NDArray[Any]

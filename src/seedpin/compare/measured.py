@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from seedpin.compare.metric import Metric
-from seedpin.compare.table import described
+from seedpin.compare.metric import Metric, described
 
 Place = int | str | None
 """The index of a frame, the name of a tensor or of another item; None for the whole."""

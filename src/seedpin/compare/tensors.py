@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seedpin.compare.measured import Metrics, Place
-from seedpin.compare.table import OWN
+from seedpin.compare.metric import OWN
 from seedpin.errors import ClipError
 
 Array = npt.NDArray[Any]

@@ -10,16 +10,8 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from seedpin.compare.measured import Metrics
-from seedpin.compare.metric import Metric
-from seedpin.compare.table import (
-    OWN,
-    OWN_KINDS,
-    REGISTERING,
-    kinds_with_metrics,
-    metric_named,
-    metrics_of,
-    rank,
-)
+from seedpin.compare.metric import OWN, OWN_KINDS, Metric, rank
+from seedpin.compare.registry import REGISTERING, kinds_with_metrics, metric_named, metrics_of
 from seedpin.config import suggest
 from seedpin.errors import ToleranceError
 
@@ -28,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """Limits on the worst item of a value of ``kind``, by metric (`seedpin.compare.table`), in its order.
+    """Limits on the worst item of a value of ``kind``, by metric (`seedpin.compare.metric`), in its order.
 
     A limit is the least allowed value of a metric of which higher ones are better, else the most.
     ``same_environment``: whether it holds where the environment is the golden's, too. Without it a clip has

@@ -23,7 +23,7 @@ from seedpin.clip.codec import RESTORE, check_memory, from_planes, planes_of, re
 from seedpin.clip.digest import array_digest
 from seedpin.clip.suspect import Suspicion
 from seedpin.compare.measured import Metrics
-from seedpin.compare.table import OWN
+from seedpin.compare.metric import OWN
 from seedpin.errors import (
     AmbiguousLayoutError,
     ClipError,

@@ -10,7 +10,7 @@ import numpy as np
 
 from seedpin.compare.measured import Further, MeasuredFurther, Metrics
 from seedpin.compare.metric import Metric
-from seedpin.compare.table import metric_named, place_of
+from seedpin.compare.registry import metric_named, place_of
 from seedpin.errors import MetricError, SeedpinError
 from seedpin.kinds.base import Kind
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seedpin.compare.table import words_of
+from seedpin.compare.metric import words_of
 from seedpin.environment.measured import families_in_words, is_measured, things_in_words
 from seedpin.errors import SeedpinError
 from seedpin.kinds.registry import kind_of_fixture

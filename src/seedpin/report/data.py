@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from seedpin.compare.table import words_of
+from seedpin.compare.metric import words_of
 from seedpin.environment.measured import in_words
 from seedpin.report.answers import Answer, agreement, deciding_margin, headline, how_much, view_answers
 from seedpin.report.growth import Divergence, view_divergence

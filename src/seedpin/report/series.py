@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seedpin.compare.table import rank, words_of
+from seedpin.compare.metric import rank, words_of
 
 STRIP_BINS = 40
 

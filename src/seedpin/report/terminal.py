@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seedpin.compare.table import words_of
+from seedpin.compare.metric import words_of
 from seedpin.printing import printable
 from seedpin.run.message import format_metrics, verdict_words
 from seedpin.run.result import SEVERITY, CheckResult, by_severity

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from seedpin.compare.table import words_of
+from seedpin.compare.metric import words_of
 from seedpin.environment.measured import is_measured
 from seedpin.printing import printable
 from seedpin.run.result import CheckResult
