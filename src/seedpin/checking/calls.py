@@ -72,6 +72,8 @@ class CallWatcher:
         noticed = tuple(map(str, model.entropy_findings))
         # Read here, where the pin still holds: at the check it would take a second pin.
         conditions = conditions_of_call(call.pin, self._packages)
+        if self._calls and self._calls[-1].conditions == conditions:
+            conditions = self._calls[-1].conditions  # one object for a thousand calls
         draws = None if recorder is None else compact(recorder.draws())
         self._calls.append(Call(call.name, recorder, call.pin, noticed, conditions, draws))
 
@@ -82,8 +84,8 @@ class CallWatcher:
         made = self._calls[index]
         trace = None if made.recorder is None else made.recorder.trace()
         batch = os.environ.get(BATCH, "") if self._thorough else ""
-        found = repeat(model, call, kept, _recording, trace, thorough=self._thorough, batch=batch)
-        self._calls[index] = replace(made, repetition=found)
+        repetition = repeat(model, call, kept, _recording, trace, thorough=self._thorough, batch=batch)
+        self._calls[index] = replace(made, repetition=repetition)
 
 
 def _recording(model: SeededModel, level: str | None) -> AbstractContextManager[Recorder | None]:

@@ -137,8 +137,8 @@ def _pin_of(call: Call | None, state: AttemptState) -> PinInfo | None:
 
 
 def _pin_of_this_test(state: AttemptState) -> Pin | None:
-    found = last_pin()
-    return None if found is state.pin_before else found
+    pinned = last_pin()
+    return None if pinned is state.pin_before else pinned
 
 
 def _device(context: CheckContext, devices: frozenset[str], profile: str) -> DeviceClass:
@@ -156,7 +156,7 @@ def _device(context: CheckContext, devices: frozenset[str], profile: str) -> Dev
         return named
     used = {str(device) for model in state.models for device in model.devices_used} | devices | state.devices
     accelerators = {device for device in used if not device.startswith(("cpu", "meta"))}
-    classes = {found.name: found for found in (device_class(name, profile) for name in accelerators)}
+    classes = {device.name: device for device in (device_class(name, profile) for name in accelerators)}
     if len(classes) > 1:
         raise UsageError(
             f"the models of this test ran on devices of several classes: {', '.join(sorted(classes))}",

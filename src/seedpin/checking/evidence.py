@@ -37,9 +37,9 @@ def doubt(artifact: Artifact, decision: Decision) -> Doubt | None:
     if declared is not None and declared.same_environment and not artifact.context.update.thorough:
         return None
     for call in artifact.calls:
-        found = call.repetition
-        if found is not None and found.unsteady is not None:
-            return Doubt(replace(unstable(), reasons=found.unsteady.reasons()))
+        repetition = call.repetition
+        if repetition is not None and repetition.unsteady is not None:
+            return Doubt(replace(unstable(), reasons=repetition.unsteady.reasons()))
     for call in artifact.calls:
         if call.repetition is not None and call.repetition.cannot:
             said = f"It is not known whether this repeats: {call.repetition.cannot}."
@@ -70,14 +70,14 @@ def parting(
     nonfinite: what came out holds NaN or infinity; then the first record that does comes before all else, and
     needs no golden.
     """
-    found = None if golden is None else _from_golden(here, golden)
-    if found is not None and found.kind == "clip" and not came_out:
+    parted = None if golden is None else _from_golden(here, golden)
+    if parted is not None and parted.kind == "clip" and not came_out:
         said = "all that was recorded agrees with the golden's, so it came of the code after that"
-        found = replace(found, sentence=said)
+        parted = replace(parted, sentence=said)
     bad = first_nonfinite(here) if nonfinite else None
-    if bad is None or found is None:
-        return bad or found
-    return replace(bad, sentence=f"{bad.sentence}. From the golden's run it parts here: {found.sentence}")
+    if bad is None or parted is None:
+        return bad or parted
+    return replace(bad, sentence=f"{bad.sentence}. From the golden's run it parts here: {parted.sentence}")
 
 
 def _from_golden(here: Trace, golden: Golden) -> Divergence | None:
@@ -118,12 +118,12 @@ def renamed(artifact: Artifact) -> tuple[str, str] | None:
     """
     key = artifact.key
     alive = frozenset(artifact.context.living())
-    found = find_moved(artifact.context.store.root, key, artifact.obtained.digest, alive - {key.test})
+    moved = find_moved(artifact.context.store.root, key, artifact.obtained.digest, alive - {key.test})
     root = artifact.context.settings.root
-    found = tuple(one for one in found if not _is_defined(root, one.test, key.test))
-    if not found:
+    moved = tuple(one for one in moved if not _is_defined(root, one.test, key.test))
+    if not moved:
         return None
-    old, more = found[0], len(found) - 1
+    old, more = moved[0], len(moved) - 1
     others = f", and {more} more" if more else ""
     sentence = f"The golden of {old.test} ({old.check}) has these very bits{others}."
     old_file, _, old_name = old.test.partition("::")

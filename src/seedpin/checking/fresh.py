@@ -125,8 +125,8 @@ def run_fresh(
     environment: Mapping[str, str] | None = None,
 ) -> Fresh:
     """``fresh_run`` of which only the records are wanted."""
-    with fresh_run(settings, selection, thorough=thorough, environment=environment) as found:
-        return found
+    with fresh_run(settings, selection, thorough=thorough, environment=environment) as fresh:
+        return fresh
 
 
 def _problems(folder: Path) -> dict[str, str]:

@@ -26,7 +26,6 @@ from seedpin.trace.record.recorder import Recorder
 
 AT_ONCE = "repeated at once"
 AFTER_ANOTHER = "repeated after a call with another seed"
-FRESH = "repeated in a fresh process"
 _HASHED_WHOLE = 1 << 28  # bytes of all parameters up to which their content is compared, not their versions
 Recording = Callable[[SeededModel, "str | None"], AbstractContextManager["Recorder | None"]]
 
@@ -136,17 +135,17 @@ def repeat(
         )
 
     def run(seed: int | None, level: Level | None, /, **more: Any) -> CallResult:
-        found: list[CallResult] = []
+        results: list[CallResult] = []
 
         @contextmanager
         def around(called: SeededModel, again: PinnedCall) -> Iterator[None]:
             with recording(called, level) as recorder:
                 yield
             seen = None if recorder is None else recorder.trace()
-            found.append(CallResult(digest_of(again.result), seen, digest_of(first_item(again.result))))
+            results.append(CallResult(digest_of(again.result), seen, digest_of(first_item(again.result))))
 
         call_again(model, call, _copied(kept.args), _copied(kept.kwargs) | more, seed=seed, around=around)
-        return found[-1]
+        return results[-1]
 
     try:
         first = CallResult(digest_of(call.result), trace, digest_of(first_item(call.result)))
@@ -180,7 +179,7 @@ def _weights(model: SeededModel) -> dict[str, object]:
 
     Buffers that a first call makes (tables of positions) are not among those of before, and so no change.
     """
-    found: dict[str, object] = {}
+    weights: dict[str, object] = {}
     modules = model.modules_found().items()
     total = sum(
         tensor.numel() * tensor.element_size()
@@ -192,8 +191,8 @@ def _weights(model: SeededModel) -> dict[str, object]:
         for whole, held in ((total <= _HASHED_WHOLE, module._parameters), (True, module._buffers)):
             for key, tensor in held.items():
                 if tensor is not None:
-                    found[f"{path}.{key}" if path else key] = _identity(tensor, whole)
-    return found
+                    weights[f"{path}.{key}" if path else key] = _identity(tensor, whole)
+    return weights
 
 
 def _identity(tensor: torch.Tensor, whole: bool) -> object:
@@ -236,10 +235,10 @@ class Instability:
 
     def reasons(self) -> tuple[str, ...]:
         """Sentences for a message."""
-        found = [f"The same call under the same pin gave other bits when {self.when}.", self.sentence]
+        sentences = [f"The same call under the same pin gave other bits when {self.when}.", self.sentence]
         if self.suspects:
-            found.append(f"Usual suspects: {'; '.join(self.suspects)}.")
-        return tuple(found)
+            sentences.append(f"Usual suspects: {'; '.join(self.suspects)}.")
+        return tuple(sentences)
 
 
 def probe_call(
@@ -278,16 +277,16 @@ def _examined(
             third, fourth = run(None, "ops"), run(None, "ops")
             repeats = third.digest == fourth.digest
             fine = None if repeats else _divergence(third.trace, fourth.trace)
-    found = fine or coarse
+    divergence = fine or coarse
     state = "state kept between calls: later calls agree with each other, not with an earlier one"
-    if found is not None:
-        sentence = f"First difference: {found.sentence}"
+    if divergence is not None:
+        sentence = f"First difference: {divergence.sentence}"
         if fine is not None and coarse is not None and coarse.place != fine.place:
             sentence += f" (within {coarse.place})" if coarse.place else ""
     else:
         sentence = "Nothing that a trace can see differs before the result itself."
     likely = [state] if repeats else []
-    return Instability(when, sentence, (*likely, *suspects(found, entropy())), found)
+    return Instability(when, sentence, (*likely, *suspects(divergence, entropy())), divergence)
 
 
 def _divergence(one: Trace | None, other: Trace | None) -> Divergence | None:

@@ -150,12 +150,12 @@ def _margins(staged: Golden, other: Golden, limits: Mapping[str, Any]) -> Sequen
 
 def _refused(staged: Golden, other: Golden | None, noticed: tuple[str, ...]) -> Proof:
     one, two = _trace(staged), None if other is None else _trace(other)
-    found = first_divergence(one, two) if one and two and one.level == two.level else None
+    divergence = first_divergence(one, two) if one and two and one.level == two.level else None
     reasons = [f"The same test in a fresh process gave other bits{_frames(staged, other)}."]
-    if found is not None:
-        reasons.append(f"First difference: {found.sentence}")
-    reasons.append(f"Usual suspects: {'; '.join(noticed or _suspects(staged, one, two, found))}.")
-    return Proof(reasons=tuple(reasons), differs=True, divergence=found)
+    if divergence is not None:
+        reasons.append(f"First difference: {divergence.sentence}")
+    reasons.append(f"Usual suspects: {'; '.join(noticed or _suspects(staged, one, two, divergence))}.")
+    return Proof(reasons=tuple(reasons), differs=True, divergence=divergence)
 
 
 def _frames(staged: Golden, other: Golden | None) -> str:
@@ -175,18 +175,18 @@ def _frames(staged: Golden, other: Golden | None) -> str:
 
 
 def _suspects(
-    staged: Golden, one: Trace | None, two: Trace | None, found: Divergence | None
+    staged: Golden, one: Trace | None, two: Trace | None, divergence: Divergence | None
 ) -> tuple[str, ...]:
     """What usually does this, likeliest first, as far as the traces tell."""
     if staged.manifest.seed is None:
         return (UNPINNED, GENERATOR, WEIGHTS)
     if one is None or two is None:
         return (WEIGHTS, GENERATOR, SHARED, *FRESH_SUSPECTS)
-    if found is not None and found.kind == "weights":
+    if divergence is not None and divergence.kind == "weights":
         return (WEIGHTS, SHARED)
     if one.weights and one.weights != two.weights:
         return (WEIGHTS, SHARED, *FRESH_SUSPECTS)
-    if found is None or found.kind in ("clip", "argument"):
+    if divergence is None or divergence.kind in ("clip", "argument"):
         return (GENERATOR, SHARED, *FRESH_SUSPECTS)
     return (*FRESH_SUSPECTS, SHARED, GENERATOR)
 

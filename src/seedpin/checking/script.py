@@ -111,12 +111,12 @@ def _address_of(golden: str | Path, fixture: str | None, settings: Config) -> _G
     if not text.endswith(".json"):
         return _named(golden, text, fixture or "video", settings)
     path = Path(golden).resolve()
-    found = read_golden(path)
-    if found is None:
+    stored = read_golden(path)
+    if stored is None:
         raise UsageError(
             f"there is no golden {path}", hint='give a name instead, as in check(clip, golden="red ball")'
         )
-    manifest = found.manifest
+    manifest = stored.manifest
     stem = GoldenKey(manifest.test, manifest.check, manifest.device_class).stem
     if not path.as_posix().endswith(f"/{stem}.json"):
         raise UsageError(

@@ -33,12 +33,12 @@ def find_unchecked(
         names = sorted(entry.name for entry in os.scandir(folder))
     except OSError:
         return []
-    found = {name: split_stem(name) for name in names if name.endswith(".json") and name.count(".") == 2}
+    goldens = {name: split_stem(name) for name in names if name.endswith(".json") and name.count(".") == 2}
     claimed = {result.golden.rpartition("/")[2] for result in state.results}
     checked = {split_stem(name)[0] for name in claimed} | {
         stem.rpartition("/")[2].partition(".")[0] for stem in state.claimed
     }
-    left = {name: parts for name, parts in found.items() if parts[0] not in checked}
+    left = {name: parts for name, parts in goldens.items() if parts[0] not in checked}
     if not left:
         return []
     from seedpin.run.result import CheckResult
@@ -75,13 +75,13 @@ def _classes_here(settings: Config, wanted: Iterable[str]) -> set[str]:
     from seedpin.environment.device import device_class
     from seedpin.errors import SeedpinError
 
-    found = set()
+    classes = set()
     for kind in {name.partition("-")[0] for name in wanted}:
         try:
-            found.add(device_class(kind, settings.cpu_profile).name)
+            classes.add(device_class(kind, settings.cpu_profile).name)
         except SeedpinError:
             continue  # there is no such device here
-    return found
+    return classes
 
 
 def _record(result: CheckResult, path: Path, settings: Config) -> CheckResult:

@@ -39,11 +39,11 @@ def digest_of(value: object) -> str:
 
     Raises UnreadableError for what gives no values: files, locks, iterators, objects of compiled classes.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in _parts(value, "", {}):
-        found.update(len(part).to_bytes(8, "little"))
-        found.update(part)
-    return found.hexdigest()
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _parts(value: Any, path: str, seen: dict[int, Any]) -> Iterator[bytes]:
@@ -145,7 +145,7 @@ def _holds_only_attributes(cls: type) -> bool:
 
 
 def _attributes(value: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     for cls in type(value).__mro__:
         slots = cls.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
@@ -153,15 +153,15 @@ def _attributes(value: Any) -> dict[str, Any]:
                 continue
             mangled = f"_{cls.__name__.lstrip('_')}{name}" if name.startswith("__") else name
             try:
-                found[mangled] = object.__getattribute__(value, mangled)
+                attributes[mangled] = object.__getattribute__(value, mangled)
             except AttributeError:
                 continue
-    found |= {str(name): item for name, item in (own_attributes(value) or {}).items()}
+    attributes |= {str(name): item for name, item in (own_attributes(value) or {}).items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             if hasattr(value, field.name):
-                found.setdefault(field.name, getattr(value, field.name))
-    return found
+                attributes.setdefault(field.name, getattr(value, field.name))
+    return attributes
 
 
 def _tensor(value: torch.Tensor, path: str) -> Iterator[bytes]:

@@ -103,11 +103,11 @@ class Attempts:
         from seedpin.run.ledger import read_results
 
         known = {(result.id, result.attempt) for result in self._session.results}
-        found = [
+        lost = [
             dataclasses.replace(result, written="refused") if result.written == "staged" else result
             for path in sorted(Path(folder).glob("*.jsonl"))
             for result in read_results(path)
             if (result.id, result.attempt) not in known
         ]
         shutil.rmtree(folder, ignore_errors=True)
-        return found
+        return lost

@@ -100,14 +100,14 @@ class Birth:
         if not changed:
             return
         count = sum(map(len, changed.values()))
-        entries = {test: [kept for _, kept in found] for test, found in changed.items()}
+        entries = {test: [kept for _, kept in pairs] for test, pairs in changed.items()}
         try:
             proofs = self._proofs(entries, f"{count} check(s) changed")
         except (SeedpinError, OSError) as error:
             self._announce(f"it is not known whether what changed repeats: {error}")
             return
-        for test, found in changed.items():
-            for (result, _), proof in zip(found, proofs[test], strict=True):
+        for test, pairs in changed.items():
+            for (result, _), proof in zip(pairs, proofs[test], strict=True):
                 if proof.differs:
                     self._session.take(self._unstable(result, proof))
                     self._announce(f"{result.id} is unstable, not changed: {' '.join(proof.reasons)}")

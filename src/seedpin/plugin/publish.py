@@ -38,12 +38,12 @@ class Publisher:
             return
         from seedpin.run.result import from_dict
 
-        found = [from_dict(data) for data in report.seedpin]
-        for result in found:
+        results = [from_dict(data) for data in report.seedpin]
+        for result in results:
             report.user_properties += _properties(result)
-        if self.html and found:
+        if self.html and results:
             extras: list[Any] = getattr(report, "extras", [])
-            report.extras = [*extras, *_extras(self.run, found)]  # type: ignore[attr-defined]
+            report.extras = [*extras, *_extras(self.run, results)]  # type: ignore[attr-defined]
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -81,27 +81,27 @@ class Publisher:
 def _properties(result: CheckResult) -> list[tuple[str, object]]:
     """JUnit properties; several checks of a test are told apart by the check's name."""
     name = f"seedpin.{printable(result.check)}"
-    found: list[tuple[str, object]] = [(f"{name}.verdict", result.verdict)]
-    found += [(f"{name}.device_class", printable(result.device_class)), (f"{name}.seed", result.seed)]
+    properties: list[tuple[str, object]] = [(f"{name}.verdict", result.verdict)]
+    properties += [(f"{name}.device_class", printable(result.device_class)), (f"{name}.seed", result.seed)]
     worst = (result.metrics or {}).get("worst", {})
-    found += [
+    properties += [
         (f"{name}.worst_{printable(metric)}", entry["value"]) for metric, entry in sorted(worst.items())
     ]
-    return found
+    return properties
 
 
 def _extras(run: Run, results: list[CheckResult]) -> list[Any]:
     from pytest_html import extras
 
     failing = [result for result in results if not result.passed]
-    found = [
+    shown = [
         extras.text(printable(result.message, lines=True), name=f"seedpin {printable(result.check)}")
         for result in failing
     ]
     sheet = _contact(run, failing)
     if sheet is not None:
-        found.append(extras.png(base64.b64encode(sheet).decode("ascii"), name="worst frames"))
-    return found
+        shown.append(extras.png(base64.b64encode(sheet).decode("ascii"), name="worst frames"))
+    return shown
 
 
 def _contact(run: Run, results: list[CheckResult]) -> bytes | None:

@@ -51,9 +51,9 @@ class Running:
         finally:
             self.item = before
             self._pins.pop(fixturedef, None)
-            found = _last_pin()
-            if found is not None and found is not last and found is not self.built:
-                self._pins[fixturedef] = found
+            pinned = _last_pin()
+            if pinned is not None and pinned is not last and pinned is not self.built:
+                self._pins[fixturedef] = pinned
 
     def pin_behind(self, item: pytest.Item, pinned: Pin | None) -> Pin | None:
         """``pinned``, the last pin that ``item`` itself used; else the last that a fixture shared with other
@@ -64,14 +64,14 @@ class Running:
         if pinned is not None and pinned is not self.built:
             return pinned
         info = getattr(item, "_fixtureinfo", None)
-        own = {found for defs in getattr(info, "name2fixturedefs", {}).values() for found in defs}
+        own = {definition for defs in getattr(info, "name2fixturedefs", {}).values() for definition in defs}
         return next((pin for known, pin in reversed(self._pins.items()) if known in own), None)
 
 
 def _last_pin() -> Pin | None:
     pinning = sys.modules.get("seedpin.pinning.stack")  # not imported for a fixture that pins nothing
-    found: Pin | None = None if pinning is None else pinning.last_pin()
-    return found
+    pinned: Pin | None = None if pinning is None else pinning.last_pin()
+    return pinned
 
 
 def pin_of(item: pytest.Item, settings: Config) -> tuple[int, str]:

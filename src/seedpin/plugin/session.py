@@ -183,9 +183,9 @@ class SeedpinSession:
         if update.collect or AGAINST in self.config.stash:
             return
         updating = update.mode is not None
-        found = find_unchecked(node_of(item), _where(item), state, self.settings, updating=updating)
-        state.results += found
-        failing = [result for result in found if not result.passed]
+        unchecked = find_unchecked(node_of(item), _where(item), state, self.settings, updating=updating)
+        state.results += unchecked
+        failing = [result for result in unchecked if not result.passed]
         if failing:
             report.outcome = "failed"
             report.longrepr = _messages(failing)
@@ -229,16 +229,16 @@ class SeedpinSession:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if self.is_worker:
             return
-        found = getattr(report, "seedpin", ())
-        if not found or hasattr(report, "seedpin_taken"):
+        records = getattr(report, "seedpin", ())
+        if not records or hasattr(report, "seedpin_taken"):
             return
         from seedpin.run.result import from_dict
 
         # Each report of an attempt brings all of its results so far.
-        key = (getattr(report, "worker_id", ""), node_of(report), found[0]["attempt"])
-        for data in found[self._taken.get(key, 0) :]:
+        key = (getattr(report, "worker_id", ""), node_of(report), records[0]["attempt"])
+        for data in records[self._taken.get(key, 0) :]:
             self.take(from_dict(data))
-        self._taken[key] = len(found)
+        self._taken[key] = len(records)
 
     def take(self, result: CheckResult) -> None:
         """Keeps a result of this session, in memory and in the run's folder."""
@@ -268,8 +268,8 @@ class SeedpinSession:
         """The last record of each check, in an order that does not depend on workers."""
         from seedpin.run.attempts import last_of_each
 
-        found = last_of_each(self.results)
-        return [found[key] for key in sorted(found)]
+        last = last_of_each(self.results)
+        return [last[key] for key in sorted(last)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
