@@ -12,7 +12,7 @@ from seedpin.checking.artifact import Artifact
 from seedpin.checking.state import Waiting
 from seedpin.compare.tolerance import Tolerance
 from seedpin.compare.verdict import Decision
-from seedpin.errors import GoldenMismatch, GoldenWriteError
+from seedpin.errors import GoldenWriteError
 from seedpin.goldens.manifest import Manifest
 from seedpin.goldens.provenance import updated
 from seedpin.goldens.store import Golden, StagedGolden, write_staged
@@ -24,6 +24,10 @@ from seedpin.trace.storage import to_bytes
 COMPARED = {"probe": "off", "why": "obtained by a run that compared, and accepted"}
 WAITS = {"probe": "off", "why": "the session ended before a fresh process could obtain it too"}
 """What stands in a staged manifest until a fresh process has obtained the same."""
+
+
+class _DiffersError(AssertionError):
+    """Ends the last step of a check that did not pass, as pytest-regressions expects it."""
 
 
 def _manifest(artifact: Artifact, golden: Golden | None, born: Mapping[str, Any]) -> Manifest:
@@ -144,7 +148,7 @@ def write_obtained(
     copy = None
 
     def refuse(obtained: Path, expected: Path) -> None:
-        raise GoldenMismatch(f"{expected} and {obtained}: {decision.verdict.value}")
+        raise _DiffersError(f"{expected} and {obtained}: {decision.verdict.value}")
 
     try:
         if golden is None:
@@ -158,7 +162,7 @@ def write_obtained(
                     check=refuse,
                     stage=False,
                 )
-            except GoldenMismatch:
+            except _DiffersError:
                 copy = _copied(golden, run / GOLDEN / result.golden)
     except (GoldenWriteError, OSError) as error:  # the verdict is worth more than the clip
         said = error.what if isinstance(error, GoldenWriteError) else f"The clip was not kept: {error}"

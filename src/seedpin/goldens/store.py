@@ -375,7 +375,9 @@ def write_staged(
         target.parent.mkdir(parents=True, exist_ok=True)
         names = {file.name for file in files.values()}
         former = (path for path in target.parent.iterdir() if is_payload(path.name, name))
-        remove([path for path in former if path.name not in names])
+        left = [path for path in former if path.name not in names]
+        if left:
+            remove(left)
         for role, (_, content) in contents.items():
             path = target.parent / files[role].name
             written.append(path)
