@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 
-from seedpin.config import LEVELS
+from seedpin.options import LEVELS
 from seedpin.pinning import sources, switches
 from seedpin.pinning.origin import find_origin
 from seedpin.pinning.pin import pin

@@ -1,7 +1,7 @@
 """Configuration: ``[tool.seedpin]``, pytest's ini options and the command line become one frozen Config.
 
 Precedence, strongest first: command line, pytest ini, ``[tool.seedpin]`` in pyproject.toml, default.
-``OPTIONS`` is the only list of options: pytest, the command line and the docs are made from it.
+What there is to set stands in `seedpin.options`.
 """
 
 from __future__ import annotations
@@ -10,107 +10,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from seedpin.errors import ConfigError
-
-DEFAULT_SEED = 1_847_350_629
-"""Seed of a pin that names none, 32 bits.
-
-A number that nobody writes by hand: a user's ``torch.Generator().manual_seed(0)`` would otherwise be the
-very stream that the pin gives the global generator, and a ``generator=`` that gets lost would change no bit.
-"""
-LEVELS = ("strict", "warn", "seeds")
-PROFILES = ("native", "portable")
-
-OptionType = Literal["int", "text", "choice", "list"]
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting: its key in ``[tool.seedpin]`` and its command-line flag ("" for none)."""
-
-    key: str
-    flag: str
-    kind: OptionType
-    default: Any
-    help: str
-    choices: tuple[str, ...] = ()
-    limits: tuple[int, int] | None = None
-
-    @property
-    def ini(self) -> str:
-        return f"seedpin_{self.key}"
-
-
-OPTIONS: tuple[Option, ...] = (
-    Option(
-        "seed",
-        "--seedpin-seed",
-        "int",
-        DEFAULT_SEED,
-        "Seed of tests that have no `seed` marker.",
-        limits=(0, 2**32 - 1),
-    ),
-    Option("level", "--seedpin-level", "choice", "strict", "How much a pin controls.", LEVELS),
-    Option("golden_dir", "--golden-dir", "text", "golden", "Folder of the goldens, relative to the root."),
-    Option(
-        "device_class",
-        "--golden-device-class",
-        "text",
-        "auto",
-        "Device class to compare with, instead of the one found.",
-    ),
-    Option(
-        "cpu_profile",
-        "--seedpin-cpu-profile",
-        "choice",
-        "native",
-        "native: exact on one CPU family; portable: exact across x86-64 CPUs, about twice the time.",
-        PROFILES,
-    ),
-    Option(
-        "trace",
-        "--seedpin-trace",
-        "choice",
-        "stages",
-        "What a trace holds: draws, steps and components (stages), every module (modules), or nothing (off).",
-        ("stages", "modules", "off"),
-    ),
-    Option(
-        "probe",
-        "--golden-probe",
-        "choice",
-        "fresh",
-        "Before a golden is born: is it the same in a fresh process, or when called twice here? Or off.",
-        ("fresh", "twice", "off"),
-    ),
-    Option(
-        "audit",
-        "--seedpin-audit",
-        "choice",
-        "warn",
-        "What to do about randomness that no pin can hold, in strict pins.",
-        ("warn", "fail", "off"),
-    ),
-    Option("audit_allow", "", "list", (), "Randomness that is allowed: patterns of kind or module:line."),
-    Option(
-        "keep_runs",
-        "",
-        "int",
-        5,
-        "How many runs are kept under .seedpin/; undecided clips are kept longer.",
-        limits=(1, 10_000),
-    ),
-    Option(
-        "worktree_links",
-        "",
-        "list",
-        (),
-        "Paths that git does not track (weights, data) and that other revisions need; they are linked there.",
-    ),
-    Option("packages", "", "list", (), "More packages whose versions can move bits."),
-)
+from seedpin.options import DEFAULT_SEED, SETTINGS, Form, Option
 
 _TABLES = ("tolerance", "fallback")
 
@@ -206,7 +109,7 @@ def _as_text(value: Any) -> str:
     return value
 
 
-_CONVERT: dict[OptionType, tuple[Callable[[Any], Any], str]] = {
+_CONVERT: dict[Form, tuple[Callable[[Any], Any], str]] = {
     "int": (_as_int, "an integer"),
     "text": (_as_text, "a text"),
     "choice": (_as_text, "a text"),
@@ -220,7 +123,7 @@ def convert(option: Option, value: Any, where: str) -> Any:
     Raises:
         ConfigError: it is of another type or not among the choices; ``where`` names its place.
     """
-    function, wanted = _CONVERT[option.kind]
+    function, wanted = _CONVERT[option.form]
     try:
         result = function(value)
     except (TypeError, ValueError):
@@ -247,13 +150,13 @@ def load_config(
         ConfigError: an unknown key or a bad value, named with its place.
     """
     table = read_tool_table(root)
-    known = {option.key for option in OPTIONS} | set(_TABLES)
+    known = {option.key for option in SETTINGS} | set(_TABLES)
     place = f"[tool.seedpin] in {root / 'pyproject.toml'}"
     for key in table:
         if key not in known:
             raise ConfigError(f"{place}: unknown key {key!r}", hint=suggest(key, known))
     values: dict[str, Any] = {}
-    for option in OPTIONS:
+    for option in SETTINGS:
         layers = ((cli, f"command line ({option.flag})"), (ini, f"pytest ini ({option.ini})"), (table, place))
         for layer, where in layers:
             if layer is not None and layer.get(option.key) is not None:

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from seedpin.options import OPTIONS
+
+
+def _own(*becomes: str) -> dict[str, int]:
+    """seedpin's own options with this fate in other runs."""
+    return {one.flag: one.values for one in OPTIONS if one.flag and one.other_runs in becomes}
+
+
 # Options by the number of values that follow them as arguments of their own.
 # Not for another run: outputs, debuggers, early ends, and what seedpin sets itself.
 _DROPPED: Mapping[str, int] = {
-    "--golden-against": 0,
-    "--golden-attribute": 0,
-    "--golden-dir": 1,
-    "--golden-device-class": 1,
-    "--seedpin-cpu-profile": 1,
-    "--seedpin-trace": 1,
+    **_own("dropped", "set"),
     "--basetemp": 1,
     "--exitfirst": 0,
     "--html": 1,
@@ -31,10 +34,8 @@ _DROPPED: Mapping[str, int] = {
     "-x": 0,
 }
 # Of these, what says how a model is run: part of a command that the user is to type.
-_OWN_SETTINGS = frozenset(
-    ["--golden-dir", "--golden-device-class", "--seedpin-cpu-profile", "--seedpin-trace"]
-)
-_UPDATING: Mapping[str, int] = {"--golden-probe": 1, "--golden-reason": 1, "--update-golden": 0}
+_OWN_SETTINGS = _own("set").keys()
+_UPDATING: Mapping[str, int] = _own("update")
 # Change which tests run: never the bits that one test gives.
 _SELECTING: Mapping[str, int] = {
     "--deselect": 1,

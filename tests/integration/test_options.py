@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from seedpin.config import DEFAULT_SEED
+from seedpin.options import DEFAULT_SEED, OPTIONS, SETTINGS
 from support.project import Project
 
 PYPROJECT = """
@@ -275,8 +276,35 @@ def test_the_markers_are_registered(project: Project) -> None:
     )
 
 
-def test_the_help_lists_every_option(project: Project) -> None:
-    """`pytest --help` shows all flags and ini keys, and `--fixtures` the fixtures."""
+def test_the_help_lists_the_options_of_the_table_in_its_order(project: Project) -> None:
+    """`pytest --help` shows all flags and ini keys, and hides those of seedpin's own runs."""
+    text = project.pytest("--help").stdout.str()
+    group = text[text.index("seedpin: seed-pinned") :]
+    flags = [typed.partition("[")[0] for one in OPTIONS if not one.hidden for typed, _ in one.spellings]
+    places = [re.search(rf"^  {re.escape(flag)}\b", group, re.MULTILINE) for flag in flags]
+    assert None not in places, flags[places.index(None)]
+    assert [place.start() for place in places if place] == sorted(place.start() for place in places if place)
+    assert all(one.ini in text for one in SETTINGS)
+    assert not any(one.flag in text for one in OPTIONS if one.hidden)
+
+
+def test_the_plugin_adds_no_option_that_is_not_in_the_table(project: Project) -> None:
+    """What pytest knows of seedpin's flags and keys is what the table has."""
+    project.write(
+        {
+            "conftest.py": """
+def pytest_configure(config):
+    names = [name for name in vars(config.option) if "golden" in name or "seedpin" in name]
+    print("names:", *sorted(names))
+"""
+        }
+    )
+    flagged = sorted(one.dest for one in OPTIONS if one.flag)
+    project.pytest("--collect-only", "-s").stdout.fnmatch_lines([f"names: {' '.join(flagged)}"])
+
+
+def test_the_help_lists_every_fixture(project: Project) -> None:
+    """`pytest --help` shows what people look for, and `--fixtures` the fixtures."""
     text = project.pytest("--help").stdout.str()
     for flag in (
         "--update-golden", "--update-golden=changed", "--update-golden=missing", "--update-golden=all",

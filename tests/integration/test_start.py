@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from seedpin.config import DEFAULT_SEED
 from seedpin.environment.cpu import read_cpu
 from seedpin.inner import InnerRequest
+from seedpin.options import DEFAULT_SEED
 from seedpin.pinning.profiles import CUBLAS_VARIABLE, environment_for
 from seedpin.process import REQUEST_VARIABLE, RUN_VARIABLE
 from support.project import Project

@@ -22,8 +22,8 @@ from seedpin.compare.verdict import (
     unchecked,
     unstable,
 )
-from seedpin.config import DEFAULT_SEED
 from seedpin.environment.fingerprint import Entry, Environment
+from seedpin.options import DEFAULT_SEED
 from seedpin.run.result import PASSING, SEVERITY
 
 HERE = Environment((Entry("os", "Linux 6.1", False), Entry("torch", "2.13.0", True)))

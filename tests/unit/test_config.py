@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from seedpin.config import OPTIONS, Config, find_root, load_config
+from seedpin.config import Config, find_root, load_config
 from seedpin.errors import ConfigError
+from seedpin.options import SETTINGS
 
 
 def write(root: Path, text: str) -> Path:
@@ -23,7 +24,7 @@ def test_without_any_setting_the_defaults_hold(tmp_path: Path) -> None:
 def test_the_option_table_and_the_config_have_the_same_defaults() -> None:
     """Config's own defaults are those of the option table."""
     config = Config(root=Path())
-    for option in OPTIONS:
+    for option in SETTINGS:
         assert getattr(config, option.key) == option.default, option.key
 
 

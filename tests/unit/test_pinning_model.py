@@ -17,8 +17,8 @@ import pytest
 import torch
 from torch import nn
 
-from seedpin.config import DEFAULT_SEED
 from seedpin.errors import AutotuneError, ConfigError, ModelError, NondeterministicOpError, SeedError
+from seedpin.options import DEFAULT_SEED
 from seedpin.pinning.model import PinInfo, PinnedCall, SeededModel, seeded_model
 from seedpin.pinning.pin import current_pin, pin
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import seedpin
-from seedpin.config import DEFAULT_SEED
 from seedpin.environment import battery, canary
 from seedpin.errors import SameStreamWarning
+from seedpin.options import DEFAULT_SEED
 from seedpin.pinning.model import seeded_model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import seedpin
-from seedpin.config import OPTIONS
+from seedpin.options import OPTIONS, SETTINGS
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,10 +67,27 @@ def test_importing_seedpin_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.key)
-def test_every_option_stands_in_the_reference(option: object) -> None:
-    """The reference lists each option with its flag and its help."""
-    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-    line = next(line for line in text.splitlines() if line.startswith(f"| `{option.key}` |"))  # type: ignore[attr-defined]
-    assert option.help in line  # type: ignore[attr-defined]
-    assert option.flag in line  # type: ignore[attr-defined]
+def rows(start: str) -> list[tuple[str, ...]]:
+    """The rows of a table of the reference, below its heading and its line."""
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    lines = page[page.index(start) :].splitlines()[2:]
+    table = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table]
+
+
+def test_the_reference_lists_the_settings_of_the_table_and_no_others() -> None:
+    """Each key with its flag, its default and what it is for, in the table's order."""
+    wanted = []
+    for option in SETTINGS:
+        flag = f"`{option.flag}`" if option.flag else ""
+        default = str(option.default) if option.default != () else "none"
+        choices = f" One of {', '.join(option.choices)}." if option.choices else ""
+        wanted.append((f"`{option.key}`", flag, default, f"{option.help}{choices}"))
+    assert rows("| key | flag | default | |") == wanted
+
+
+def test_the_reference_lists_the_flags_of_the_table_and_no_others() -> None:
+    """Each spelling of each flag that only the command line has, except of seedpin's own runs."""
+    flags = [option for option in OPTIONS if not option.setting and not option.hidden]
+    wanted = [(f"`{typed}`", does) for option in flags for typed, does in option.spellings]
+    assert rows("| flag | |") == wanted

@@ -17,6 +17,7 @@ from seedpin.cli._say import say
 from seedpin.config import Config, find_root, load_config
 from seedpin.errors import GoldenWriteError
 from seedpin.goldens.inventory import Inventory, walk_goldens
+from seedpin.options import option
 from seedpin.printing import printable, printable_json
 from seedpin.run.decide import ProjectFolders
 
@@ -62,7 +63,8 @@ def project_options(function: Decorated) -> Decorated:
         type=click.Path(path_type=Path, exists=True, file_okay=False),
         help="The project's folder. Default: the nearest one with a pyproject.toml, from here upwards.",
     )
-    goldens = click.option("--golden-dir", help="Folder of the goldens, relative to the root.")
+    folder = option("golden_dir")
+    goldens = click.option(folder.flag, help=folder.help)
     return root(goldens(function))
 
 

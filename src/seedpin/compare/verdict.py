@@ -9,9 +9,9 @@ from typing import Any
 
 from seedpin.compare.measured import Metrics
 from seedpin.compare.tolerance import Margin, Tolerance, check_limits
-from seedpin.config import DEFAULT_SEED
 from seedpin.environment.fingerprint import Change, Environment, difference, measured_in_both
 from seedpin.environment.measured import NUMPY, families_in_words, family_of, is_measured
+from seedpin.options import DEFAULT_SEED
 
 SAME_ENVIRONMENT = "same environment"
 OTHER_ENVIRONMENT = "other environment"

@@ -22,9 +22,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from seedpin.config import PROFILES
 from seedpin.environment.cpu import CpuInfo, onednn_level, onednn_limit, read_cpu, slug
 from seedpin.errors import ConfigError, DeviceUnavailableError
+from seedpin.options import PROFILES
 
 if TYPE_CHECKING:
     import torch

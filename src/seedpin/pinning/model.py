@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from seedpin.config import DEFAULT_SEED
 from seedpin.errors import ModelError, SeedpinError
+from seedpin.options import DEFAULT_SEED
 from seedpin.pinning import switches
 from seedpin.pinning.audit import AuditPolicy, EntropyFinding, audit
 from seedpin.pinning.devices import DeviceWatch

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 import numpy as np
 import torch
 
-from seedpin.config import DEFAULT_SEED
-from seedpin.config import LEVELS as LEVELS
 from seedpin.errors import ConfigError, DeferredBodyError, DeviceUnavailableError, PinError, SeedError
+from seedpin.options import DEFAULT_SEED
+from seedpin.options import LEVELS as LEVELS
 from seedpin.pinning import nondeterminism, sources, stack, switches
 from seedpin.pinning.devices import DeviceWatch
 from seedpin.pinning.origin import find_origin

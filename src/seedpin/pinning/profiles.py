@@ -18,8 +18,8 @@ import warnings
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from seedpin.config import PROFILES
 from seedpin.errors import ConfigError, CudaStartedEarlyWarning, ProfileTooLateError
+from seedpin.options import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

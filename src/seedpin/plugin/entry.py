@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from seedpin.checking.state import Update, refuse_in_ci
-from seedpin.config import OPTIONS, Config, load_config, suggest
+from seedpin.config import Config, load_config, suggest
 from seedpin.errors import ConfigError, SeedpinError, UpdateRefusedError
 from seedpin.kinds.registry import further_kinds
+from seedpin.options import OPTIONS, SETTINGS, Option
 from seedpin.pinning.profiles import apply_profile
 from seedpin.plugin.fixtures import (
     fixtures_of,
@@ -45,57 +46,49 @@ __all__ = [
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("seedpin", "seedpin: seed-pinned regression testing of generative models")
     for option in OPTIONS:
-        if option.flag:
+        _add_flag(group, option)
+        if option.setting:
+            if option.form == "list":
+                parser.addini(option.ini, option.help, type="args", default=None)
+            else:
+                parser.addini(option.ini, option.help, default=None)
+
+
+def _add_flag(group: pytest.OptionGroup, option: Option) -> None:
+    """Nothing has a default here: what is not on the command line may still stand in a file."""
+    if option.form == "mode":
+        for number, (spelling, does) in enumerate(option.spellings):
+            mode = option.choices[max(number - 1, 0)]
             group.addoption(
-                option.flag,
-                dest=option.ini,
-                default=None,
-                type=int if option.kind == "int" else str,
-                choices=option.choices or None,
-                help=option.help,
+                spelling,
+                dest=option.dest,
+                action="store_const",
+                const=mode,
+                default=option.default,
+                help=does,
             )
-        if option.kind == "list":
-            parser.addini(option.ini, option.help, type="args", default=None)
-        else:
-            parser.addini(option.ini, option.help, default=None)
-    # One flag per mode: with an optional value, `--update-golden tests/` would take the path for the mode.
-    for flag, mode, text in (
-        ("--update-golden", "changed", "Write goldens that are missing or beyond their gate."),
-        ("--update-golden=changed", "changed", "The same."),
-        ("--update-golden=missing", "missing", "Write only goldens that are missing."),
-        ("--update-golden=all", "all", "Write every golden anew, damaged ones too."),
-    ):
-        group.addoption(flag, dest="update_golden", action="store_const", const=mode, default=None, help=text)
-    group.addoption("--golden-reason", default="", help="Why goldens are updated; kept in their manifests.")
-    group.addoption(
-        "--golden-against",
-        metavar="=REF",
-        nargs="?",
-        const="",
-        default=None,
-        help="Compare with what revision REF gives on this machine, bit by bit, instead of stored goldens; "
-        "without =REF with where HEAD left the main branch.",
-    )
-    group.addoption(
-        "--golden-attribute",
-        action="store_true",
-        help="Where the environment changed, run the commit that minted the golden in this environment, "
-        "and say whether code or environment moved the bits.",
-    )
-    group.addoption(
-        "--golden-report", action="store_true", help="Write the run's report, a folder to look at."
-    )
-    group.addoption("--seedpin-collect", action="store_true", help=argparse.SUPPRESS)
-    group.addoption("--seedpin-thorough", action="store_true", help=argparse.SUPPRESS)
-    group.addoption(
-        "--golden-allow-ci",
-        action="store_true",
-        help="Allow --update-golden although the environment variable CI is set.",
-    )
+        return
+    how: dict[str, Any] = {"metavar": "TEXT"}
+    if option.form == "int":
+        how = {"type": int, "metavar": "N"}
+    elif option.form == "choice":
+        how = {"choices": option.choices}
+    elif option.form == "flag":
+        how = {"action": "store_true"}
+    elif option.form == "revision":
+        how = {"nargs": "?", "const": "", "metavar": "REF"}
+    if option.flag:
+        group.addoption(
+            option.flag,
+            dest=option.dest,
+            default=None if option.setting else option.default,
+            help=argparse.SUPPRESS if option.hidden else option.help,
+            **how,
+        )
 
 
 def _load(config: pytest.Config, arguments: Any) -> Config:
-    known = {option.ini for option in OPTIONS}
+    known = {option.ini for option in SETTINGS}
     with warnings.catch_warnings():  # pytest 9 deprecates it and has nothing else that lists what is set
         warnings.simplefilter("ignore")
         names = list(getattr(config, "inicfg", ()))
@@ -104,8 +97,8 @@ def _load(config: pytest.Config, arguments: Any) -> Config:
             raise ConfigError(
                 f"{config.inipath}: unknown key {name!r} in pytest's ini options", hint=suggest(name, known)
             )
-    ini = {option.key: config.getini(option.ini) for option in OPTIONS}
-    cli = {option.key: getattr(arguments, option.ini, None) for option in OPTIONS if option.flag}
+    ini = {option.key: config.getini(option.ini) for option in SETTINGS}
+    cli = {option.key: getattr(arguments, option.dest, None) for option in SETTINGS if option.flag}
     ini = {key: value for key, value in ini.items() if value not in (None, "", [])}
     return load_config(config.rootpath, ini=ini, cli=cli)
 
