@@ -13,6 +13,7 @@ import pytest
 
 import seedpin
 from seedpin.errors import NonFiniteClipError, UnpinnedClipWarning, UpdateRefusedError, UsageError
+from seedpin.goldens.manifest import Born
 from seedpin.goldens.store import read_golden
 from seedpin.run.ledger import decidable, runs
 
@@ -108,10 +109,10 @@ def test_a_golden_of_a_script_tells_how_it_came_about(folder: Path) -> None:
         11,
         "strict",
     )
-    assert manifest.born == {"probe": "off", "why": "written by a script, which no fresh process ran again"}
-    assert manifest.updated["reason"] == "first"
-    assert manifest.environment["moves_bits"]["deterministic"] == "error"
-    assert any(key.startswith("canary.") for key in manifest.environment["moves_bits"])
+    assert manifest.born == Born("off", "written by a script, which no fresh process ran again")
+    assert manifest.updated.reason == "first"
+    assert manifest.environment.moves_bits["deterministic"] == "error"
+    assert any(key.startswith("canary.") for key in manifest.environment.moves_bits)
 
 
 def test_without_update_nothing_is_written_below_golden(folder: Path) -> None:

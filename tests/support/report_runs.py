@@ -13,18 +13,22 @@ import numpy.typing as npt
 from seedpin.clip.clip import Clip
 from seedpin.clip.digest import clip_digest, file_digest, frame_digests
 from seedpin.compare.clips import compare_clips
+from seedpin.compare.recorded import Margin, RecordedMetrics, RecordedTensor, WorstValue
 from seedpin.compare.tolerance import check_limits, parse_tolerance
+from seedpin.environment.fingerprint import EnvironmentChange, StoredEnvironment
 from seedpin.goldens.store import GoldenKey
+from seedpin.records import as_record
 from seedpin.run.ledger import GOLDEN, OBTAINED, Run
 from seedpin.run.result import CheckResult
+from seedpin.trace.diff.divergence import Divergence
 from support.goldens import stage_clip
 
 DEVICE = "cuda-sm90-nvidia_h100_80gb_hbm3-132sm"
 CPU = "cpu-x86_64-portable"
-MOVED = ({"key": "torch", "golden": "2.9.1", "here": "2.13.0", "moves_bits": True},)
-ENVIRONMENT = {
-    "informative": {"os": "Linux 6.8.0", "python": "3.11.9", "cpu_model": "AMD EPYC 9654"},
-    "moves_bits": {
+MOVED = (EnvironmentChange("torch", "2.9.1", "2.13.0", True),)
+ENVIRONMENT = StoredEnvironment(
+    informative={"os": "Linux 6.8.0", "python": "3.11.9", "cpu_model": "AMD EPYC 9654"},
+    moves_bits={
         "torch": "2.13.0",
         "cuda": "13.0",
         "cudnn": "91300",
@@ -33,7 +37,7 @@ ENVIRONMENT = {
         "tf32": "off",
         "level": "strict",
     },
-}
+)
 
 
 def moving_shapes(
@@ -124,10 +128,10 @@ class RunFolder:
             comparable = golden.frames.shape == obtained.frames.shape and golden.dtype == obtained.dtype
         if golden is not None and obtained is not None and comparable and verdict != "identical":
             metrics = compare_clips(golden, obtained)
-            values["metrics"] = metrics.as_dict()
+            values["metrics"] = as_record(RecordedMetrics, metrics.as_dict())
             if tolerance:
                 margins = check_limits(parse_tolerance(tolerance, "test", same_environment=True), metrics)
-                values["margins"] = tuple(margin.as_dict() for margin in margins)
+                values["margins"] = tuple(as_record(Margin, margin.as_dict()) for margin in margins)
             count, total = len(metrics.differing), len(metrics.ssim)
             said = f"{count} of {total} frames differ, the first is frame {metrics.first_differing}."
             values["reasons"] = (said,)
@@ -161,27 +165,27 @@ class RunFolder:
         return result
 
 
-DIVERGENCE: dict[str, Any] = {
-    "kind": "module",
-    "place": "transformer.blocks.3.attn1",
-    "step": 0,
-    "sentence": "transformer.blocks.3.attn1, step 0: inputs and weights agree, the output does not",
-    "golden_record": "transformer.blocks.3.attn1: bfloat16 (2, 1560, 1536)",
-    "here_record": "transformer.blocks.3.attn1: bfloat16 (2, 1560, 1536)",
-    "level": "modules",
-    "growth": [
-        ["transformer.blocks.3.attn1, step 0", 3.2e-7],
-        ["transformer, step 0", 4.1e-6],
-        ["scheduler.step 0", 4.4e-6],
-        ["transformer call 1, step 1", 8.9e-5],
-        ["scheduler.step 1", 2.1e-4],
-        ["transformer call 2, step 2", 3.7e-3],
-        ["scheduler.step 2", 4.0e-3],
-        ["vae.decode", 0.021],
-        ["frames", 0.027],
-    ],
-    "hints": ["attention kernel: flash, was efficient"],
-}
+DIVERGENCE = Divergence(
+    kind="module",
+    place="transformer.blocks.3.attn1",
+    step=0,
+    sentence="transformer.blocks.3.attn1, step 0: inputs and weights agree, the output does not",
+    golden_record="transformer.blocks.3.attn1: bfloat16 (2, 1560, 1536)",
+    here_record="transformer.blocks.3.attn1: bfloat16 (2, 1560, 1536)",
+    level="modules",
+    growth=(
+        ("transformer.blocks.3.attn1, step 0", 3.2e-7),
+        ("transformer, step 0", 4.1e-6),
+        ("scheduler.step 0", 4.4e-6),
+        ("transformer call 1, step 1", 8.9e-5),
+        ("scheduler.step 1", 2.1e-4),
+        ("transformer call 2, step 2", 3.7e-3),
+        ("scheduler.step 2", 4.0e-3),
+        ("vae.decode", 0.021),
+        ("frames", 0.027),
+    ),
+    hints=("attention kernel: flash, was efficient",),
+)
 
 
 def demo_run(state: Path) -> Run:
@@ -204,8 +208,8 @@ def demo_run(state: Path) -> Run:
         "environment-changed",
         environment_changes=(
             *MOVED,
-            {"key": "cudnn", "golden": "90100", "here": "91300", "moves_bits": True},
-            {"key": "os", "golden": "Linux 6.5.0", "here": "Linux 6.8.0", "moves_bits": False},
+            EnvironmentChange("cudnn", "90100", "91300", True),
+            EnvironmentChange("os", "Linux 6.5.0", "Linux 6.8.0", False),
         ),
     )
     folder.add(
@@ -249,11 +253,11 @@ def demo_run(state: Path) -> Run:
         kind="tensors",
         facts_golden={"latents": {"shape": [1, 16, 5, 8, 8], "dtype": "float32"}},
         facts_obtained={"latents": {"shape": [1, 16, 5, 8, 8], "dtype": "float32"}},
-        metrics={
-            "kind": "tensors",
-            "worst": {key: {"value": value, "place": "latents"} for key, value in latents.items()},
-            "tensors": [{"name": "latents", **latents, "peak": 4.2}],
-        },
+        metrics=RecordedMetrics(
+            kind="tensors",
+            worst={key: WorstValue(value, place="latents") for key, value in latents.items()},
+            tensors=(RecordedTensor("latents", **latents, peak=4.2),),
+        ),
     )
     calm = moving_shapes(seed=3)
     folder.add(

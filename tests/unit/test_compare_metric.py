@@ -18,6 +18,7 @@ from seedpin.clip.clip import Clip
 from seedpin.compare import extra, registry
 from seedpin.compare.clips import ClipMetrics
 from seedpin.compare.metric import OWN, Metric, checked, words_of
+from seedpin.compare.recorded import MetricWords, RecordedMetrics
 from seedpin.compare.registry import metric_named, metrics_of
 from seedpin.compare.tensors import TensorMetric
 from seedpin.compare.tolerance import check_limits, parse_kinds, parse_tolerance
@@ -26,6 +27,7 @@ from seedpin.kinds.audio import AudioMetrics
 from seedpin.kinds.clip import CLIP
 from seedpin.kinds.measure import measure
 from seedpin.kinds.tensors import TENSORS
+from seedpin.records import as_record
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,7 +126,7 @@ def test_a_registered_metric_is_computed_only_where_a_limit_asks() -> None:
     data = metrics.as_dict()
     assert data["worst"]["mine"] == {"value": pytest.approx(2 / 255), "place": "frame 2", "frame": 2}
     assert data["frames"]["mine"] == pytest.approx([0, 1 / 255, 2 / 255], abs=1e-7)
-    assert words_of("mine", data).title == "my own"
+    assert words_of("mine", as_record(RecordedMetrics, data)).title == "my own"
     loose, tight = (check_limits(parse_tolerance({"mine": x}, "x"), metrics)[0] for x in (0.01, 0.005))
     assert (loose.ok, tight.ok, tight.frame, tight.direction) == (True, False, 2, "max")
     assert parse_kinds({"mine": 0.1, "cosine": 0.01}, "[x]").keys() == {"clip", "tensors"}
@@ -148,7 +150,7 @@ def test_a_metric_of_tensors_gets_tensors() -> None:
     old = {"a": torch.zeros(2), "b": torch.zeros(2)}
     metrics = measure(TENSORS, old, {"a": torch.zeros(2), "b": torch.ones(2)}, ["mine"])
     assert metrics.worst("mine") == ("b", 2.0)
-    assert [entry["mine"] for entry in metrics.as_dict()["tensors"]] == [0.0, 2.0]
+    assert [entry["further"]["mine"] for entry in metrics.as_dict()["tensors"]] == [0.0, 2.0]
     assert metrics.place_in_words("b") == "tensor b"
 
 
@@ -255,13 +257,13 @@ def test_a_package_that_brings_no_metric_is_named(
 
 def test_words_of_a_record_come_from_the_record() -> None:
     """A metric that is not known here is shown as the record says, and a hostile description does no harm."""
-    far = {"label": "Far", "unit": "m", "format": ".1f", "better": "higher"}
-    told = {"kind": "clip", "described": {"far": far}}
+    far = MetricWords("Far", unit="m", format=".1f", better="higher")
+    told = RecordedMetrics(described={"far": far})
     assert words_of("far", told).text(2.0) == "2.0 m"
     assert words_of("far", told).higher
-    assert words_of("far", {"described": {"far": {"format": "{0}" * 9, "best": "x"}}}).text(2.0) == "2"
+    assert words_of("far", RecordedMetrics(described={"far": MetricWords(format="{0}" * 9)})).text(2.0) == "2"
     assert words_of("far", None).text(2.0) == "2"
-    assert words_of("psnr", {"kind": "clip"}).text(2.0) == "2.00 dB"
+    assert words_of("psnr", RecordedMetrics(kind="clip")).text(2.0) == "2.00 dB"
 
 
 def test_flip_is_the_packages() -> None:

@@ -22,13 +22,17 @@ from seedpin.compare.verdict import (
     unchecked,
     unstable,
 )
-from seedpin.environment.fingerprint import Entry, Environment
+from seedpin.environment.fingerprint import Environment, EnvironmentValue
 from seedpin.options import DEFAULT_SEED
 from seedpin.run.result import PASSING, SEVERITY
 
-HERE = Environment((Entry("os", "Linux 6.1", False), Entry("torch", "2.13.0", True)))
-ELSEWHERE = Environment((Entry("os", "Linux 6.8", False), Entry("torch", "2.12.0", True)))
-OTHER_OS = Environment((Entry("os", "Linux 6.8", False), Entry("torch", "2.13.0", True)))
+HERE = Environment((EnvironmentValue("os", "Linux 6.1", False), EnvironmentValue("torch", "2.13.0", True)))
+ELSEWHERE = Environment(
+    (EnvironmentValue("os", "Linux 6.8", False), EnvironmentValue("torch", "2.12.0", True))
+)
+OTHER_OS = Environment(
+    (EnvironmentValue("os", "Linux 6.8", False), EnvironmentValue("torch", "2.13.0", True))
+)
 
 FRAMES = np.full((45, 16, 16, 3), 100, "uint8")
 CLIP = Clip(FRAMES, fps=8)
@@ -212,9 +216,10 @@ def test_environment_changed_names_the_keys() -> None:
 
 def canary(cpu: str = "Intel Xeon", torch: str = "2.13.0", **digests: str) -> Environment:
     """``sqrt_float32="a"`` is the digest of that family."""
-    entries = [Entry("cpu_model", cpu, False), Entry("torch", torch, True)]
+    entries = [EnvironmentValue("cpu_model", cpu, False), EnvironmentValue("torch", torch, True)]
     entries += [
-        Entry(f"canary.{key.replace('_', '.')}", f"1:{value}", True) for key, value in digests.items()
+        EnvironmentValue(f"canary.{key.replace('_', '.')}", f"1:{value}", True)
+        for key, value in digests.items()
     ]
     return Environment(tuple(entries))
 
@@ -265,7 +270,9 @@ def test_where_only_numpy_differs_the_message_says_what_follows() -> None:
 def test_a_golden_without_a_canary_is_judged_as_before() -> None:
     """What was not measured on both sides excuses nothing, and nothing is said of it."""
     for golden in (GOLDEN, replace(GOLDEN, environment=canary(cpu="Intel Xeon"))):
-        here = Environment((*golden.environment.entries, Entry("canary.sqrt.float32", "1:x", True)))
+        here = Environment(
+            (*golden.environment.entries, EnvironmentValue("canary.sqrt.float32", "1:x", True))
+        )
         found = decide(golden, replace(DIFFERENT, environment=here))
         assert (found.verdict, found.measured, found.changes) == (Verdict.CHANGED, None, ())
     agreed = decide(MINTED, replace(DIFFERENT, environment=MEASURED))

@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from seedpin.environment import battery, canary
 from seedpin.environment.device import DeviceClass, cpu_class
-from seedpin.environment.fingerprint import Entry, Environment, capture_environment
+from seedpin.environment.fingerprint import Environment, EnvironmentValue, capture_environment
 from seedpin.environment.measured import WORDS, is_measured, measured_key
 from seedpin.pinning import sources, switches
 from seedpin.pinning.pin import pin
@@ -227,7 +227,7 @@ def test_it_runs_once_for_a_device_and_its_settings(monkeypatch: pytest.MonkeyPa
 
 def test_a_device_that_is_not_in_use_is_not_measured() -> None:
     """A golden of another machine's GPU starts no GPU, and gets no keys."""
-    captured = Environment((Entry("torch", "2.13.0", True),))
+    captured = Environment((EnvironmentValue("torch", "2.13.0", True),))
     elsewhere = DeviceClass("cuda", "cuda-sm90-nvidia_h100_80gb_hbm3-132sm")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

@@ -11,14 +11,16 @@ import torch
 from seedpin.environment import settings, versions
 from seedpin.environment.device import DeviceClass, cpu_class
 from seedpin.environment.fingerprint import (
-    Change,
-    Entry,
     Environment,
+    EnvironmentChange,
+    EnvironmentValue,
+    StoredEnvironment,
     capture_environment,
     difference,
     format_difference,
     measured_in_both,
 )
+from seedpin.records import as_plain, as_record
 
 CUDA = DeviceClass("cuda", "cuda-sm90-nvidia_h100_80gb_hbm3-132sm")
 
@@ -26,14 +28,14 @@ CUDA = DeviceClass("cuda", "cuda-sm90-nvidia_h100_80gb_hbm3-132sm")
 def environment(**values: str) -> Environment:
     """Entries that move bits, but for keys that begin with ``i_``."""
     return Environment(
-        tuple(Entry(key, value, not key.startswith("i_")) for key, value in sorted(values.items()))
+        tuple(EnvironmentValue(key, value, not key.startswith("i_")) for key, value in sorted(values.items()))
     )
 
 
 def test_a_capture_holds_what_can_move_bits_on_a_cpu() -> None:
     """Versions, settings, level and profile are there; CUDA's keys are not."""
     captured = capture_environment(cpu_class(), SimpleNamespace(level="strict", profile="portable"))
-    moving = captured.as_dict()["moves_bits"]
+    moving = captured.stored().moves_bits
     assert moving["torch"] == torch.__version__
     assert (moving["level"], moving["cpu_profile"]) == ("strict", "portable")
     for key in (
@@ -48,7 +50,7 @@ def test_a_capture_holds_what_can_move_bits_on_a_cpu() -> None:
         assert key in moving
     for key in ("cuda", "cudnn", "driver", "CUBLAS_WORKSPACE_CONFIG", "xformers", "cudnn_benchmark"):
         assert captured.get(key) is None
-    informative = captured.as_dict()["informative"]
+    informative = captured.stored().informative
     assert {"python", "os", "cpu_model", "PYTHONHASHSEED", "interop_threads", "scikit-image"} <= set(
         informative
     )
@@ -56,7 +58,7 @@ def test_a_capture_holds_what_can_move_bits_on_a_cpu() -> None:
 
 def test_a_capture_for_cuda_has_cudas_keys() -> None:
     """TF32, cuDNN, cuBLAS and the attention kernels are recorded for a CUDA class."""
-    moving = capture_environment(CUDA).as_dict()["moves_bits"]
+    moving = capture_environment(CUDA).stored().moves_bits
     for key in (
         "cuda", "cudnn", "driver", "matmul_precision", "conv_precision", "cudnn_benchmark",
         "CUBLAS_WORKSPACE_CONFIG", "flash-attn", "xformers", "triton", "bf16_reduction",
@@ -191,7 +193,7 @@ def test_keys_of_a_canary_are_compared_where_both_sides_have_them() -> None:
     )
     here = environment(**{"canary.sqrt.float32": "1:b", "canary.exp.float32": "2:b"})
     changes = difference(golden, here)
-    assert changes == (Change("canary.sqrt.float32", "1:a", "1:b", True),)
+    assert changes == (EnvironmentChange("canary.sqrt.float32", "1:a", "1:b", True),)
     assert format_difference(changes).splitlines()[1] == "sqrt in float32  1:a     1:b"
     assert difference(golden, environment()) == ()
     assert difference(golden, environment(**{"canary.sqrt.float32": "1:n/a"})) == ()
@@ -208,18 +210,18 @@ def test_configured_packages_move_bits() -> None:
     """A package that the user names is recorded, also when it is not installed."""
     captured = capture_environment(cpu_class(), packages=("sageattention", "pluggy"))
     assert captured.get("sageattention") == "not installed"
-    assert "pluggy" in captured.as_dict()["moves_bits"]
+    assert "pluggy" in captured.stored().moves_bits
 
 
 def test_an_environment_survives_json_with_entries_it_does_not_know() -> None:
     """What another seedpin wrote is kept, and keys are sorted."""
     captured = capture_environment(cpu_class())
-    data = json.loads(json.dumps(captured.as_dict()))
-    assert Environment.from_dict(data) == captured
+    data = json.loads(json.dumps(as_plain(captured.stored())))
+    assert Environment.of(as_record(StoredEnvironment, data)) == captured
     data["moves_bits"]["a_key_of_tomorrow"] = "7"
-    again = Environment.from_dict(data)
+    again = Environment.of(as_record(StoredEnvironment, data))
     assert again.get("a_key_of_tomorrow") == "7"
-    assert list(again.as_dict()["moves_bits"]) == sorted(again.as_dict()["moves_bits"])
+    assert list(again.stored().moves_bits) == sorted(again.stored().moves_bits)
 
 
 def test_a_difference_lists_what_moves_bits_first() -> None:
@@ -227,17 +229,20 @@ def test_a_difference_lists_what_moves_bits_first() -> None:
     golden = environment(torch="2.12.0", numpy="2.4", i_os="Linux 6.1", gone="x")
     here = environment(torch="2.13.0", numpy="2.4", i_os="Linux 6.8", added="y")
     assert difference(golden, here) == (
-        Change("torch", "2.12.0", "2.13.0", True),
-        Change("added", None, "y", False),
-        Change("gone", "x", None, False),
-        Change("i_os", "Linux 6.1", "Linux 6.8", False),
+        EnvironmentChange("torch", "2.12.0", "2.13.0", True),
+        EnvironmentChange("added", None, "y", False),
+        EnvironmentChange("gone", "x", None, False),
+        EnvironmentChange("i_os", "Linux 6.1", "Linux 6.8", False),
     )
     assert difference(golden, golden) == ()
 
 
 def test_a_difference_prints_as_an_aligned_table() -> None:
     """Columns are aligned and informative keys stand in brackets."""
-    changes = (Change("torch", "2.12.0", "2.13.0", True), Change("os", "Linux 6.1", None, False))
+    changes = (
+        EnvironmentChange("torch", "2.12.0", "2.13.0", True),
+        EnvironmentChange("os", "Linux 6.1", None, False),
+    )
     assert format_difference(changes) == (
         "       golden     here\n"
         "torch  2.12.0     2.13.0\n"

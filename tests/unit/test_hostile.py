@@ -24,7 +24,7 @@ from seedpin.cli._shared import print_json, print_table
 from seedpin.clip import codec
 from seedpin.clip.codec import decode
 from seedpin.clip.webp import encode_webp
-from seedpin.environment.fingerprint import Environment
+from seedpin.environment.fingerprint import Environment, EnvironmentChange
 from seedpin.errors import DamagedGoldenError, NewerFormatError, RunError, SeedpinError, TraceError
 from seedpin.goldens.content import load as load_clip
 from seedpin.goldens.content import verify_content
@@ -110,7 +110,7 @@ def run(tmp_path: Path) -> Run:
         device=CPU,
         tolerance={"psnr": 80},
         divergence=DIVERGENCE,
-        environment_changes=({"key": "torch", "golden": "2.6", "here": "2.7", "moves_bits": True},),
+        environment_changes=(EnvironmentChange("torch", "2.6", "2.7", True),),
         hints=("shifted",),
     )
     return folder.run
@@ -175,7 +175,7 @@ def test_a_manifest_with_anything_anywhere_is_damaged_or_means_what_it_says(tmp_
             golden = read_golden(path)
             assert golden is not None
             verify_content(golden)
-            Environment.from_dict(golden.manifest.environment)
+            Environment.of(golden.manifest.environment)
             golden.manifest.known_bad_digests()
             from_json(to_json(golden.manifest).encode(), path)
         except (DamagedGoldenError, NewerFormatError):
@@ -452,7 +452,8 @@ def test_names_are_printed_without_their_tricks(run: Run, tmp_path: Path, name: 
     """Escape codes, line feeds and marks of direction in names reach no terminal, summary, page or XML."""
     record = json.loads(run.results_path.read_text().splitlines()[0])
     record |= {"test": f"t.py::{name}", "check": name, "reasons": [name], "hints": [name], "message": name}
-    record |= {"location": f"t.py{name}:3", "divergence": {"sentence": name}, "device_class": name}
+    record |= {"location": f"t.py{name}:3", "device_class": name}
+    record["divergence"] |= {"sentence": name, "place": name, "hints": [name]}
     run.results_path.write_text(json.dumps(record) + "\n")
     results = checked_results(run)
     for result in results:

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from seedpin.compare.recorded import Margin, RecordedMetrics, WorstValue
+from seedpin.environment.fingerprint import EnvironmentChange, StoredEnvironment
 from seedpin.report.data import CheckView, commands, view_check, view_row, view_run
 from seedpin.report.github import summary
 from seedpin.report.growth import view_divergence
 from seedpin.report.series import view_strip
 from seedpin.run.result import CheckResult
+from seedpin.trace.diff.divergence import Divergence
 
-METRICS: Mapping[str, Any] = {
-    "kind": "clip",
-    "data_range": 255.0,
-    "first_differing": 1,
-    "differing": 2,
-    "worst": {
-        "psnr": {"value": 41.5, "frame": 2},
-        "ssim": {"value": 0.99, "frame": 1},
-        "max_abs": {"value": 9.0, "frame": 2},
-        "changed": {"value": 0.25, "frame": 2},
+METRICS = RecordedMetrics(
+    kind="clip",
+    data_range=255.0,
+    first_differing=1,
+    differing=2,
+    worst={
+        "psnr": WorstValue(41.5, 2),
+        "ssim": WorstValue(0.99, 1),
+        "max_abs": WorstValue(9.0, 2),
+        "changed": WorstValue(0.25, 2),
     },
-    "frames": {
-        "psnr": [None, 60.0, 41.5],
-        "ssim": [1.0, 0.99, 0.995],
-        "max_abs": [0.0, 2.0, 9.0],
-        "changed": [0.0, 0.1, 0.25],
+    frames={
+        "psnr": (None, 60.0, 41.5),
+        "ssim": (1.0, 0.99, 0.995),
+        "max_abs": (0.0, 2.0, 9.0),
+        "changed": (0.0, 0.1, 0.25),
     },
-}
-BROKEN = {"metric": "ssim", "value": 0.99, "limit": 0.995, "frame": 1, "place": None, "ok": False}
-BROKEN |= {"margin": -0.005, "used": 2.0, "direction": "min"}
-KEPT = {"metric": "psnr", "value": 41.5, "limit": 40.0, "frame": 2, "place": None, "ok": True}
-KEPT |= {"margin": 1.5, "used": 0.8, "direction": "min"}
-TORCH = {"key": "torch", "golden": "2.9.1", "here": "2.13.0", "moves_bits": True}
-KERNEL = {"key": "os", "golden": "6.5", "here": None, "moves_bits": False}
+)
+BROKEN = Margin("ssim", 0.99, 0.995, False, frame=1, margin=-0.005, used=2.0, direction="min")
+KEPT = Margin("psnr", 41.5, 40.0, True, frame=2, margin=1.5, used=0.8, direction="min")
+TORCH = EnvironmentChange("torch", "2.9.1", "2.13.0", True)
+KERNEL = EnvironmentChange("os", "6.5", None, False)
 
 
-HERE = {"moves_bits": {"torch": "2.13.0"}, "informative": {}}
-SQRT = {"key": "canary.sqrt.float32", "golden": "1:ab", "here": "1:cd", "moves_bits": True}
-CPU = {"key": "cpu_model", "golden": "Intel Xeon", "here": "AMD EPYC", "moves_bits": False}
+HERE = StoredEnvironment(moves_bits={"torch": "2.13.0"})
+SQRT = EnvironmentChange("canary.sqrt.float32", "1:ab", "1:cd", True)
+CPU = EnvironmentChange("cpu_model", "Intel Xeon", "AMD EPYC", False)
 
 
 def result(verdict: str = "changed", **fields: Any) -> CheckResult:
@@ -97,7 +97,7 @@ def test_the_broken_limit_decides() -> None:
 
 def test_a_limit_of_which_infinitely_much_was_used_decides() -> None:
     """A broken limit without a finite use (JSON has no infinity) comes before all others."""
-    endless = {**BROKEN, "metric": "max_abs", "value": 9.0, "limit": 0.0, "frame": 2, "used": None}
+    endless = dataclasses.replace(BROKEN, metric="max_abs", value=9.0, limit=0.0, frame=2, used=None)
     found = view(result(metrics=METRICS, margins=(BROKEN, endless)))
     assert found.primary == "max_abs"
 
@@ -157,7 +157,7 @@ def test_only_what_was_measured_is_said_not_to_have_changed() -> None:
     assert view(result("environment-changed", environment_changes=(SQRT,), measured=43)).agreed == ""
     bad = view(result(tier="other environment", reasons=("These exact bits are known to be bad.",)))
     assert bad.headline == "These exact bits are known to be bad."
-    assert answers(result(environment={}))["Environment"] == "not recorded"
+    assert answers(result(environment=StoredEnvironment()))["Environment"] == "not recorded"
 
 
 def test_another_class_is_named() -> None:
@@ -245,8 +245,8 @@ def test_strip_marks_frames_that_differ() -> None:
     assert strip.bars[0] == 0
     assert 0.15 <= strip.bars[1] < strip.bars[2] <= 1
     assert strip.label == "2 of 3 frames differ"
-    long = {"psnr": [None] * 399 + [30.0], "changed": [0.0] * 399 + [1.0]}
-    strip = view_strip({"frames": long})
+    long = {"psnr": (None,) * 399 + (30.0,), "changed": (0.0,) * 399 + (1.0,)}
+    strip = view_strip(RecordedMetrics(frames=long))
     assert strip is not None
     assert len(strip.bars) <= 40
     assert strip.bars[-1] > 0.8
@@ -255,15 +255,15 @@ def test_strip_marks_frames_that_differ() -> None:
 
 def test_divergence_is_drawn_on_a_log_scale() -> None:
     """The sentence stands first; bars grow with the logarithm of the distance; unknown ones say so."""
-    data = {
-        "kind": "module",
-        "place": "vae",
-        "step": None,
-        "sentence": "vae: inputs agree",
-        "growth": [["a", 0.0], ["b", 1e-6], ["c", 1e-3], ["d", 2.0], ["e", None]],
-        "hints": ["attention kernel: flash"],
-    }
-    found = view_divergence(data)
+    divergence = Divergence(
+        kind="module",
+        place="vae",
+        step=None,
+        sentence="vae: inputs agree",
+        growth=(("a", 0.0), ("b", 1e-6), ("c", 1e-3), ("d", 2.0), ("e", None)),
+        hints=("attention kernel: flash",),
+    )
+    found = view_divergence(divergence)
     assert found is not None
     assert found.sentence == "vae: inputs agree"
     assert [one.share for one in found.growth] == [0.0, 0.333, 0.667, 1.0, None]

@@ -15,6 +15,7 @@ from seedpin.config import Config
 from seedpin.environment import settings as environment_settings
 from seedpin.errors import RevisionError
 from seedpin.git import git, is_dirty, merge_base, toplevel
+from seedpin.goldens.manifest import Provenance
 from seedpin.inner import InnerTree, Selection
 from seedpin.invocation import selection_of, settings_of
 from seedpin.revisions.arguments import rewritten
@@ -275,18 +276,18 @@ def test_the_minting_commit_is_the_recorded_one_or_the_one_that_holds_the_golden
     first = repository.git("rev-parse", "HEAD")
     manifest = top / "golden" / "a.json"
     repository.write({"golden/a.json": "1"})
-    assert minting_commit(top, manifest, {"commit": first, "dirty": False}) == MintingCommit(
+    assert minting_commit(top, manifest, Provenance(commit=first, dirty=False)) == MintingCommit(
         first, "recorded in the golden"
     )
-    assert minting_commit(top, manifest, {"commit": first, "dirty": True}).commit == ""
+    assert minting_commit(top, manifest, Provenance(commit=first, dirty=True)).commit == ""
     second = repository.commit("golden")
     repository.commit("later")
-    assert minting_commit(top, manifest, {"commit": first, "dirty": True}).commit == second
-    assert "uncommitted changes" in minting_commit(top, manifest, {"commit": first, "dirty": True}).how
-    assert minting_commit(top, manifest, {"commit": "f" * 40}).commit == second
-    assert minting_commit(top, manifest, {}).commit == second
+    assert minting_commit(top, manifest, Provenance(commit=first, dirty=True)).commit == second
+    assert "uncommitted changes" in minting_commit(top, manifest, Provenance(commit=first, dirty=True)).how
+    assert minting_commit(top, manifest, Provenance(commit="f" * 40)).commit == second
+    assert minting_commit(top, manifest, Provenance()).commit == second
     repository.write({"golden/a.json": "2"})
-    found = minting_commit(top, manifest, {})
+    found = minting_commit(top, manifest, Provenance())
     assert (found.commit, "differs from the committed one" in found.how) == ("", True)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from seedpin.errors import TraceError
+from seedpin.records import as_plain, as_record
 from seedpin.trace.diff.align import diff
 from seedpin.trace.diff.divergence import Divergence
 from seedpin.trace.diff.locate import first_divergence
@@ -235,10 +236,10 @@ def test_growth_reaches_the_frames_and_survives_json() -> None:
     assert labels[0] == "model.blocks.1.1"
     assert labels[-1] == "frames"
     assert all(apart is None or apart > 0 for _, apart in divergence.growth)
-    assert Divergence.from_dict(json.loads(json.dumps(divergence.as_dict()))) == divergence
+    assert as_record(Divergence, json.loads(json.dumps(as_plain(divergence)))) == divergence
     assert divergence.sentence in format_divergence(divergence)
-    with pytest.raises(TraceError):
-        Divergence.from_dict({"kind": "module"})
+    with pytest.raises(ValueError, match="place is absent"):
+        as_record(Divergence, {"kind": "module"})
 
 
 def test_a_draw_without_consequence_is_no_divergence() -> None:

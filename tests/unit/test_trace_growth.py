@@ -71,7 +71,7 @@ def test_gaps_are_drawn_as_gaps() -> None:
     gaps = [line for line in format_divergence(found).splitlines() if LEFT_OUT in line]
     assert gaps
     assert all(line.rstrip().endswith("left out") for line in gaps)
-    view = view_divergence(found.as_dict())
+    view = view_divergence(found)
     assert view is not None
     assert {one.text for one in view.growth if one.label.startswith(LEFT_OUT)} == {""}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping
-from typing import Any
 
 from seedpin.checking.artifact import PendingCheck
 from seedpin.checking.calls import trace_of
@@ -14,10 +13,12 @@ from seedpin.checking.context import CheckContext
 from seedpin.checking.evidence import parting
 from seedpin.checking.judge import find_golden
 from seedpin.compare.verdict import Verdict, facts_differences
+from seedpin.environment.fingerprint import StoredEnvironment
 from seedpin.errors import NonFiniteClipError, SeedpinError
 from seedpin.goldens.store import Golden, GoldenKey, digest_or_none
 from seedpin.kinds.base import devices_of
 from seedpin.printing import type_name
+from seedpin.records import Facts
 from seedpin.run.message import format_failure
 from seedpin.run.result import CheckResult
 
@@ -71,11 +72,11 @@ def invalid_result(context: CheckContext, pending: PendingCheck, error: Exceptio
         profile=None if here is None else here.profile,
         golden_digest=None if golden is None else golden.manifest.digest,
         manifest_digest=digest_or_none(own) if golden is None else golden.manifest_digest,
-        facts_golden={} if golden is None else dict(golden.manifest.facts),
+        facts_golden={} if golden is None else golden.manifest.facts,
         facts_obtained=facts or ({"given": described} if described else {}),
-        environment={} if here is None else here.environment.as_dict(),
+        environment=StoredEnvironment() if here is None else here.environment.stored(),
         reasons=(*reasons, *notes),
-        divergence=None if parted is None else parted.as_dict(),
+        divergence=parted,
         reason=context.update.reason,
         attempt=context.state.attempt,
     )
@@ -123,7 +124,7 @@ def _golden(context: CheckContext, key: GoldenKey, kind: str, notes: list[str]) 
     return stored.golden
 
 
-def _facts(pending: PendingCheck, error: Exception) -> tuple[dict[str, Any], str]:
+def _facts(pending: PendingCheck, error: Exception) -> tuple[Facts, str]:
     """The facts as a golden has them, where they are known; else what was handed in, in words."""
     if pending.obtained is not None:
         return dict(pending.obtained.facts), ""
@@ -156,5 +157,5 @@ def describe(given: object) -> str:
     return name
 
 
-def _said(facts: Mapping[str, Any]) -> str:
+def _said(facts: Facts) -> str:
     return ", ".join(f"{key} {value}" for key, value in facts.items() if value is not None)

@@ -14,6 +14,7 @@ from seedpin.checking.evidence import doubt, fitting, neighbours, parting, renam
 from seedpin.checking.keep import write_obtained, write_staged_golden
 from seedpin.compare.fallback import Fallback, choose_fallback, parse_fallbacks
 from seedpin.compare.measured import Metrics
+from seedpin.compare.recorded import Margin, RecordedMetrics
 from seedpin.compare.tolerance import Tolerance
 from seedpin.compare.verdict import (
     Candidate,
@@ -36,6 +37,7 @@ from seedpin.errors import (
 from seedpin.goldens.content import load
 from seedpin.goldens.store import Golden, GoldenKey, digest_or_none
 from seedpin.kinds.measure import with_asked
+from seedpin.records import Scalar, as_record
 from seedpin.run.attempts import Attempt, attempt_of, unsteady
 from seedpin.run.message import format_failure
 from seedpin.run.result import CheckResult
@@ -196,7 +198,7 @@ def _decided(artifact: Artifact, golden: Golden, metrics: Metrics | None, limits
             facts={**manifest.facts, **_extra_facts(manifest.kind, manifest.value_range)},
             accepted=manifest.accepted_digests(),
             device_class=manifest.device_class,
-            environment=Environment.from_dict(manifest.environment),
+            environment=Environment.of(manifest.environment),
             seed=manifest.seed,
             level=manifest.level,
             known_bad=manifest.known_bad_digests(),
@@ -329,17 +331,17 @@ def record(artifact: Artifact, comparison: Comparison) -> CheckResult:
         manifest_digest=(
             golden.manifest_digest if golden is not None and golden.path == own else digest_or_none(own)
         ),
-        facts_golden={} if golden is None else dict(golden.manifest.facts),
-        facts_obtained=dict(obtained.facts),
-        metrics=None if metrics is None else metrics.as_dict(),
+        facts_golden={} if golden is None else golden.manifest.facts,
+        facts_obtained=obtained.facts,
+        metrics=None if metrics is None else as_record(RecordedMetrics, metrics.as_dict()),
         tolerance=None if decision.tolerance is None else _recorded(decision.tolerance),
-        margins=tuple(margin.as_dict() for margin in decision.margins),
-        environment=here.environment.as_dict(),
-        environment_changes=tuple(change.as_dict() for change in decision.changes),
+        margins=tuple(as_record(Margin, margin.as_dict()) for margin in decision.margins),
+        environment=here.environment.stored(),
+        environment_changes=decision.changes,
         measured=decision.measured,
         reasons=decision.reasons,
         hints=_hints(artifact, comparison),
-        divergence=None if parted is None else parted.as_dict(),
+        divergence=parted,
         reason=context.update.reason,
         attempt=context.state.attempt,
     )
@@ -350,7 +352,7 @@ def _hints(artifact: Artifact, comparison: Comparison) -> tuple[str, ...]:
     return (*hints, *neighbours(artifact)) if artifact.context.update.thorough else hints
 
 
-def _recorded(tolerance: Tolerance) -> dict[str, Any]:
+def _recorded(tolerance: Tolerance) -> dict[str, Scalar]:
     return {"kind": tolerance.kind, **tolerance.as_dict()}
 
 

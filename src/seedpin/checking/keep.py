@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from seedpin.checking.artifact import Artifact
-from seedpin.checking.state import Waiting
+from seedpin.checking.waiting import Waiting
 from seedpin.compare.tolerance import Tolerance
 from seedpin.compare.verdict import Decision
 from seedpin.errors import GoldenWriteError
-from seedpin.goldens.manifest import Manifest
+from seedpin.goldens.manifest import Born, Manifest, NotedDigest
 from seedpin.goldens.provenance import updated
 from seedpin.goldens.store import Golden, StagedGolden, write_staged
 from seedpin.run.ledger import GOLDEN, OBTAINED
@@ -21,8 +19,8 @@ from seedpin.run.result import CheckResult
 from seedpin.trace.model import Trace
 from seedpin.trace.storage import to_bytes
 
-COMPARED = {"probe": "off", "why": "obtained by a run that compared, and accepted"}
-WAITS = {"probe": "off", "why": "the session ended before a fresh process could obtain it too"}
+COMPARED = Born("off", "obtained by a run that compared, and accepted")
+WAITS = Born("off", "the session ended before a fresh process could obtain it too")
 """What stands in a staged manifest until a fresh process has obtained the same."""
 
 
@@ -30,16 +28,16 @@ class _DiffersError(AssertionError):
     """Ends the last step of a check that did not pass, as pytest-regressions expects it."""
 
 
-def _manifest(artifact: Artifact, golden: Golden | None, born: Mapping[str, Any]) -> Manifest:
+def _manifest(artifact: Artifact, golden: Golden | None, born: Born) -> Manifest:
     here, obtained = artifact.conditions, artifact.obtained
-    known_bad: tuple[Mapping[str, str], ...] = ()
-    accepted: tuple[Mapping[str, str], ...] = ()
+    known_bad: tuple[NotedDigest, ...] = ()
+    accepted: tuple[NotedDigest, ...] = ()
     if golden is not None and obtained.digest in golden.manifest.accepted_digests():
-        accepted = tuple(entry for entry in golden.manifest.accepted if entry["digest"] != obtained.digest)
+        accepted = tuple(entry for entry in golden.manifest.accepted if entry.digest != obtained.digest)
         if golden.manifest.digest != obtained.digest:
-            accepted += ({"digest": golden.manifest.digest, "reason": "the golden before this one"},)
+            accepted += (NotedDigest(golden.manifest.digest, "the golden before this one"),)
     if golden is not None:
-        known_bad = tuple(entry for entry in golden.manifest.known_bad if entry["digest"] != obtained.digest)
+        known_bad = tuple(entry for entry in golden.manifest.known_bad if entry.digest != obtained.digest)
     return Manifest(
         test=artifact.key.test,
         check=artifact.key.check,
@@ -50,7 +48,7 @@ def _manifest(artifact: Artifact, golden: Golden | None, born: Mapping[str, Any]
         frame_digests=obtained.digests,
         files={},
         device=dict(here.device.details),
-        environment=here.environment.as_dict(),
+        environment=here.environment.stored(),
         seed=here.seed,
         level=here.level,
         profile=here.profile,
@@ -72,12 +70,10 @@ def _reason(artifact: Artifact, golden: Golden | None) -> str:
         return said
     before = golden.manifest
     same = (before.digest, dict(before.facts)) == (obtained.digest, dict(obtained.facts))
-    return str(before.updated.get("reason", "")) if same else ""
+    return (before.updated.reason or "") if same else ""
 
 
-def _write(
-    artifact: Artifact, golden: Golden | None, trace: Trace | None, path: Path, born: Mapping[str, Any]
-) -> None:
+def _write(artifact: Artifact, golden: Golden | None, trace: Trace | None, path: Path, born: Born) -> None:
     folder = artifact.context.run.path / OBTAINED
     stem = path.relative_to(folder).with_suffix("").as_posix()
     obtained = artifact.obtained
@@ -91,18 +87,18 @@ def _obtained_path(artifact: Artifact) -> Path:
     return artifact.context.run.path / OBTAINED / f"{artifact.key.stem}.json"
 
 
-def _born(artifact: Artifact, tolerance: Tolerance | None) -> Mapping[str, Any]:
+def _born(artifact: Artifact, tolerance: Tolerance | None) -> Born:
     """What is known so far of whether this repeats; ``tolerance`` is the one in force for it."""
     probe = artifact.context.settings.probe
     if artifact.context.update.collect:
-        return {"probe": "off", "why": "obtained to be compared with another run"}
+        return Born("off", "obtained to be compared with another run")
     if probe == "off":
-        return {"probe": "off", "why": "the probe was turned off"}
+        return Born("off", "the probe was turned off")
     if probe == "twice":
         if tolerance is not None and tolerance.same_environment:
-            return {"probe": "off", "why": "a tolerance is declared for the golden's own environment"}
+            return Born("off", "a tolerance is declared for the golden's own environment")
         calls = sum(call.repetition is not None for call in artifact.calls)
-        return {"probe": "twice", "why": f"{calls} call(s) were repeated in the process that made them"}
+        return Born("twice", f"{calls} call(s) were repeated in the process that made them")
     return WAITS
 
 

@@ -6,17 +6,16 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seedpin.checking.fresh import FRESH_SUSPECTS, Fresh
 from seedpin.checking.keep import WAITS
-from seedpin.checking.state import Waiting
+from seedpin.checking.waiting import Waiting
 from seedpin.compare.registry import metric_named
-from seedpin.compare.tolerance import check_limits, parse_tolerance
+from seedpin.compare.tolerance import Margin, check_limits, parse_tolerance
 from seedpin.errors import GoldenError, GoldenWriteError, MetricError, SeedpinError, TraceError
 from seedpin.goldens.content import load
-from seedpin.goldens.manifest import from_json, to_json
-from seedpin.goldens.store import Golden, GoldenKey, StagedGolden, read_golden
+from seedpin.goldens.manifest import Born, Manifest, from_json, to_json
+from seedpin.goldens.store import Golden, GoldenKey, read_golden
 from seedpin.kinds.measure import measure
 from seedpin.kinds.registry import kind_named
 from seedpin.trace.diff.divergence import Divergence
@@ -39,25 +38,18 @@ class Proof:
     ``reasons`` say why it may not be written; ``differs`` whether that is because the bits are others.
     """
 
-    born: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    born: Born = dataclasses.field(default_factory=Born)
     reasons: tuple[str, ...] = ()
     differs: bool = False
     divergence: Divergence | None = None
 
 
-def waiting_of(data: Mapping[str, Any]) -> Waiting:
-    """What ``Waiting.as_dict`` gave."""
-    key = GoldenKey(data["test"], data["check"], data["device_class"])
-    staged = StagedGolden(Path(data["staged"]), key, data["expected"], data["force"])
-    return Waiting(staged, data["tolerance"], tuple(data["noticed"]))
-
-
 def waits_for_a_fresh_process(waiting: Waiting) -> bool:
     """Whether nothing is known yet of whether this repeats."""
-    return dict(_manifest_of(waiting.golden.staged).born) == WAITS
+    return _manifest_of(waiting.golden.staged).born == WAITS
 
 
-def write_born(waiting: Waiting, born: Mapping[str, Any]) -> None:
+def write_born(waiting: Waiting, born: Born) -> None:
     """Says in the staged manifest how it was proved. Raises GoldenWriteError."""
     path = waiting.golden.staged
     try:
@@ -70,7 +62,7 @@ def write_born(waiting: Waiting, born: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _manifest_of(path: Path) -> Any:
+def _manifest_of(path: Path) -> Manifest:
     try:
         return from_json(path.read_bytes(), path)
     except OSError as error:
@@ -107,12 +99,12 @@ def _held_against(waiting: Waiting, fresh: Fresh) -> Proof:
             return Proof(
                 reasons=(f"A fresh process obtained the same, but the test did not pass there: {problem}.",)
             )
-        return Proof(born={"probe": "fresh"})
+        return Proof(born=Born("fresh"))
     other = _obtained(fresh, key)
     if waiting.tolerance is not None and other is not None:
         margins = _margins(staged, other, waiting.tolerance)
         if margins and all(margin.ok for margin in margins):
-            return Proof(born={"probe": "fresh", "why": "other bits, within the declared tolerance"})
+            return Proof(born=Born("fresh", "other bits, within the declared tolerance"))
     return _refused(staged, other, waiting.noticed)
 
 
@@ -133,7 +125,7 @@ def _obtained(fresh: Fresh, key: GoldenKey) -> Golden | None:
         return None
 
 
-def _margins(staged: Golden, other: Golden, limits: Mapping[str, Any]) -> Sequence[Any]:
+def _margins(staged: Golden, other: Golden, limits: Mapping[str, float]) -> Sequence[Margin]:
     kind = staged.manifest.kind
     if staged.manifest.facts != other.manifest.facts or other.manifest.kind != kind:
         return ()

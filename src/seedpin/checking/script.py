@@ -19,7 +19,7 @@ from seedpin.checking.proof import write_born
 from seedpin.checking.state import AttemptState, Update, refuse_in_ci
 from seedpin.config import Config, find_root, load_config
 from seedpin.errors import GoldenMismatch, UsageError
-from seedpin.goldens.manifest import WRITE_ANEW
+from seedpin.goldens.manifest import WRITE_ANEW, Born
 from seedpin.goldens.store import GoldenKey, GoldenStore, read_golden
 from seedpin.kinds.base import obtain
 from seedpin.kinds.registry import kind_named, kind_of_fixture
@@ -27,7 +27,7 @@ from seedpin.run.ledger import Run, new_run_id, write_retention
 from seedpin.run.result import CheckResult
 from seedpin.version import __version__
 
-_BORN = {"probe": "off", "why": "written by a script, which no fresh process ran again"}
+_BORN = Born("off", "written by a script, which no fresh process ran again")
 _MODES = ("changed", "missing", "all")
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seedpin.errors import UpdateRefusedError
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seedpin.checking.calls import Call
-    from seedpin.goldens.store import StagedGolden
+    from seedpin.checking.waiting import Waiting
     from seedpin.pinning.model import SeededModel
     from seedpin.pinning.pin import Pin
     from seedpin.run.result import CheckResult
@@ -41,32 +40,6 @@ def refuse_in_ci(what: str, *, hint: str) -> None:
             "a gate that rewrites its own goldens gates nothing",
             hint=hint,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A staged golden of a test that passed.
-
-    tolerance: limits within which another run may differ. noticed: what the entropy audit saw in its calls.
-    """
-
-    golden: StagedGolden
-    tolerance: Mapping[str, Any] | None = None
-    noticed: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a report, which travels from worker to controller."""
-        golden = self.golden
-        return {
-            "staged": str(golden.staged),
-            "test": golden.key.test,
-            "check": golden.key.check,
-            "device_class": golden.key.device_class,
-            "expected": golden.expected,
-            "force": golden.force,
-            "tolerance": None if self.tolerance is None else dict(self.tolerance),
-            "noticed": list(self.noticed),
-        }
 
 
 @dataclass(slots=True)

@@ -105,7 +105,7 @@ def _record(result: CheckResult, path: Path, settings: Config) -> CheckResult:
             level=manifest.level,
             profile=manifest.profile,
             golden_digest=manifest.digest,
-            facts_golden=dict(manifest.facts),
+            facts_golden=manifest.facts,
         )
     message = format_failure(result, golden_dir=settings.golden_dir, run_folder="")
     return dataclasses.replace(result, message=message)

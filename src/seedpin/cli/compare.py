@@ -11,6 +11,7 @@ from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, print_json, project_options
 from seedpin.environment.measured import things_in_words
 from seedpin.errors import UsageError
+from seedpin.records import as_plain
 from seedpin.run.inputs import ComparedInput, compare_inputs, find_inputs, write_pair
 from seedpin.run.ledger import Run
 from seedpin.run.message import format_metrics, verdict_words
@@ -77,7 +78,7 @@ def _print(name: str, record: CheckResult) -> None:
     lines = list(record.reasons)
     lines += [f"worst: {worst}"] if (worst := format_metrics(record.metrics)) else []
     lines += [f"looks like: {hint}" for hint in record.hints]
-    moved = [str(change["key"]) for change in record.environment_changes if change["moves_bits"]]
+    moved = [change.key for change in record.environment_changes if change.moves_bits]
     lines += [f"environment: {things_in_words(moved)} differ"] if moved else []
     for line in lines:
         say(f"  {line}")
@@ -93,8 +94,8 @@ def _as_dict(name: str, record: CheckResult) -> dict[str, object]:
         "digest_b": record.obtained_digest,
         "facts_a": dict(record.facts_golden),
         "facts_b": dict(record.facts_obtained),
-        "metrics": record.metrics,
-        "environment": list(record.environment_changes),
+        "metrics": None if record.metrics is None else as_plain(record.metrics),
+        "environment": [as_plain(change) for change in record.environment_changes],
     }
 
 

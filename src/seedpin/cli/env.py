@@ -12,6 +12,7 @@ from seedpin.cli._shared import Project, find_project, print_json, print_table, 
 from seedpin.environment.measured import in_words, is_measured
 from seedpin.errors import UsageError
 from seedpin.pinning.profiles import apply_profile
+from seedpin.records import as_plain
 
 if TYPE_CHECKING:
     from seedpin.environment.device import DeviceClass
@@ -40,12 +41,12 @@ def command(
     if golden is not None:
         raise SystemExit(_compare(project, golden, as_json))
     classes = _classes(project)
-    environment = _environment(project, classes[0], canary=canary).as_dict()
+    environment = _environment(project, classes[0], canary=canary).stored()
     if as_json:
         print_json(
             {
                 "device_classes": [{"name": one.name, "details": dict(one.details)} for one in classes],
-                "environment": environment,
+                "environment": as_plain(environment),
                 "settings": _settings(project),
             }
         )
@@ -60,9 +61,9 @@ def command(
         say(f"{key:<13} {value}")
     say()
     rows = [
-        ("*" if section == "moves_bits" else "", in_words(key), environment[section][key])
-        for section in ("moves_bits", "informative")
-        for key in sorted(environment[section], key=lambda key: (is_measured(key), key))
+        (mark, in_words(key), values[key])
+        for mark, values in (("*", environment.moves_bits), ("", environment.informative))
+        for key in sorted(values, key=lambda key: (is_measured(key), key))
     ]
     print_table(("", "environment", f"on {classes[0].name}"), rows)
     say()
@@ -79,13 +80,13 @@ def _compare(project: Project, path: Path, as_json: bool) -> int:
     if golden is None:
         raise UsageError(f"there is no golden {path}", hint="name a manifest: golden/.../video.<class>.json")
     manifest = golden.manifest
-    before = Environment.from_dict(manifest.environment)
+    before = Environment.of(manifest.environment)
     device = named_class(manifest.device_class)
     here = _environment(project, device, canary=True, seed=manifest.seed, level=manifest.level)
     changes, measured = difference(before, here), measured_in_both(before, here)
     moved = any(change.moves_bits for change in changes)
     if as_json:
-        print_json({"changes": [change.as_dict() for change in changes], "measured": measured})
+        print_json({"changes": [as_plain(change) for change in changes], "measured": measured})
         return int(moved)
     say(f"{manifest.test} ({manifest.check}), {manifest.device_class}")
     if changes:

@@ -50,7 +50,7 @@ def _print(entry: GoldenEntry, root: Path) -> None:
     say(f"{manifest.test} ({manifest.check})", bold=True)
     facts = ", ".join(f"{key} {_plain(value)}" for key, value in manifest.facts.items() if value is not None)
     update = manifest.updated
-    when = str(update.get("when", ""))
+    when = update.when or ""
     pinned = "unpinned" if manifest.seed is None else f"seed {manifest.seed}, {manifest.level}"
     lines = [
         ("file", f"{root.name}/{entry.stem}.json, {size_words(entry.size)} with its frames"),
@@ -60,18 +60,13 @@ def _print(entry: GoldenEntry, root: Path) -> None:
         ("pin", pinned),
         ("tolerance", str(dict(manifest.tolerance)) if manifest.tolerance else "none, bits must be equal"),
         ("updated", f"{when} ({age_words(when)} ago)" if when else "not told"),
-        ("reason", str(update.get("reason") or "none given")),
-        ("commit", f"{str(update.get('commit', ''))[:12]}{' and changes' if update.get('dirty') else ''}"),
+        ("reason", update.reason or "none given"),
+        ("commit", f"{(update.commit or '')[:12]}{' and changes' if update.dirty else ''}"),
     ]
-    lines += [("run", str(update["run"]))] if update.get("run") else []
-    lines += [
-        ("also accepted", f"{short_digest(one['digest'])}  {one.get('reason', '')}")
-        for one in manifest.accepted
-    ]
-    lines += [
-        ("known bad", f"{short_digest(one['digest'])}  {one.get('reason', '')}") for one in manifest.known_bad
-    ]
-    moving = manifest.environment.get("moves_bits") or {}
+    lines += [("run", update.run)] if update.run else []
+    lines += [("also accepted", f"{short_digest(one.digest)}  {one.reason}") for one in manifest.accepted]
+    lines += [("known bad", f"{short_digest(one.digest)}  {one.reason}") for one in manifest.known_bad]
+    moving = manifest.environment.moves_bits
     named = [key for key in sorted(moving) if not is_measured(key)]
     lines += [("environment", "  ".join(f"{key} {moving[key]}" for key in named))] if named else []
     families = {family_of(key) for key in moving if is_measured(key)}

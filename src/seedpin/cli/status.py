@@ -93,14 +93,14 @@ def _unreadable(run: Run) -> RunError | None:
 
 def _class_facts(name: str, entries: Sequence[GoldenEntry]) -> dict[str, Any]:
     updates = sorted(
-        (dict(entry.manifest.updated) for entry in entries if entry.manifest is not None),
-        key=lambda update: str(update.get("when", "")),
+        (entry.manifest.updated for entry in entries if entry.manifest is not None),
+        key=lambda update: update.when or "",
     )
     return {
         "device_class": name,
         "goldens": len(entries),
         "bytes": sum(entry.size for entry in entries),
-        "newest": str(updates[-1].get("when", "")) if updates else "",
-        "oldest": str(updates[0].get("when", "")) if updates else "",
-        "last_reason": str(updates[-1].get("reason", "")) if updates else "",
+        "newest": (updates[-1].when or "") if updates else "",
+        "oldest": (updates[0].when or "") if updates else "",
+        "last_reason": (updates[-1].reason or "") if updates else "",
     }

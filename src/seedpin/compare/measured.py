@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from seedpin.compare.metric import Metric, described
+from seedpin.records import as_plain
 
 Place = int | str | None
 """The index of a frame, the name of a tensor or of another item; None for the whole."""
@@ -80,8 +81,8 @@ class MeasuredFurther(Metrics):
                 frames[name] = [_finite(value) for value in values.values]
             for at, value in zip(values.places, values.values, strict=False):
                 if at in tensors:
-                    tensors[at][name] = _finite(value)
-        words = {name: described(values.metric) for name, values in self.further.items()}
+                    tensors[at].setdefault("further", {})[name] = _finite(value)
+        words = {name: as_plain(described(values.metric)) for name, values in self.further.items()}
         data |= {"worst": worst, "described": words}
         data |= {"frames": frames} if frames else {}
         return data | ({"tensors": list(tensors.values())} if tensors else {})

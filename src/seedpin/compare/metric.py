@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
+from seedpin.compare.recorded import MetricWords, RecordedMetrics
 from seedpin.errors import MetricError
 
 Function: TypeAlias = "Callable[[Any, Any], float | Sequence[float]]"
@@ -314,33 +315,38 @@ def rank(name: str, kind: str) -> int:
     return names.index(name) if name in names else len(names)
 
 
-def described(metric: Metric) -> dict[str, Any]:
+def described(metric: Metric) -> MetricWords:
     """What a record keeps of a metric that is not seedpin's own, for processes that do not know it."""
-    words = {"label": metric.title, "meaning": metric.meaning, "unit": metric.unit, "format": metric.format}
-    best = metric.equal if math.isfinite(metric.equal) else None
-    return {**words, "better": metric.better, "best": best, "in_values": metric.in_values}
+    return MetricWords(
+        label=metric.title,
+        meaning=metric.meaning,
+        unit=metric.unit,
+        format=metric.format,
+        better=metric.better,
+        best=metric.equal if math.isfinite(metric.equal) else None,
+        in_values=metric.in_values,
+    )
 
 
-def words_of(name: str, metrics: Mapping[str, Any] | None) -> Metric:
+def words_of(name: str, metrics: RecordedMetrics | None) -> Metric:
     """How to speak of the metric ``name`` of a record's ``metrics``; nothing is loaded or computed.
 
-    Records come from anywhere: what is no description is left out.
+    Records come from anywhere: a format that is none is not used.
     """
-    kind = str((metrics or {}).get("kind") or "clip")
-    told = ((metrics or {}).get("described") or {}).get(name)
-    if not isinstance(told, Mapping):
-        return OWN_ROWS.get((kind, name)) or _by_name(name)
-    shape, best = str(told.get("format")), told.get("best")
+    told = None if metrics is None else metrics.described.get(name)
+    if told is None:
+        kind = "clip" if metrics is None else metrics.kind
+        return _OWN.get((kind, name)) or _by_name(name)
     return Metric(
         name,
-        kind=kind,
-        label=str(told.get("label") or name),
-        meaning=str(told.get("meaning") or ""),
-        unit=str(told.get("unit") or ""),
-        better="higher" if told.get("better") == "higher" else "lower",
-        best=best if isinstance(best, (int, float)) else None,
-        in_values=bool(told.get("in_values")),
-        format=shape if FORMAT.fullmatch(shape) else ".4g",
+        kind="clip" if metrics is None else metrics.kind,
+        label=told.label or name,
+        meaning=told.meaning,
+        unit=told.unit,
+        better="higher" if told.better == "higher" else "lower",
+        best=told.best,
+        in_values=told.in_values,
+        format=told.format if FORMAT.fullmatch(told.format) else ".4g",
     )
 
 

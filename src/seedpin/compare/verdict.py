@@ -9,7 +9,7 @@ from typing import Any
 
 from seedpin.compare.measured import Metrics
 from seedpin.compare.tolerance import Margin, Tolerance, check_limits
-from seedpin.environment.fingerprint import Change, Environment, difference, measured_in_both
+from seedpin.environment.fingerprint import Environment, EnvironmentChange, difference, measured_in_both
 from seedpin.environment.measured import NUMPY, families_in_words, family_of, is_measured
 from seedpin.options import DEFAULT_SEED
 
@@ -88,7 +88,7 @@ class Decision:
     tolerance: Tolerance | None = None
     margins: tuple[Margin, ...] = ()
     reasons: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
+    changes: tuple[EnvironmentChange, ...] = ()
     measured: int | None = None
 
     @property
@@ -235,7 +235,7 @@ def _sentence(margin: Margin, metrics: Metrics) -> str:
 
 
 def _environment_sentence(
-    golden: Reference, obtained: Candidate, moved: tuple[Change, ...], measured: int | None
+    golden: Reference, obtained: Candidate, moved: tuple[EnvironmentChange, ...], measured: int | None
 ) -> str:
     """What differs around the code: the class, or versions and settings, or what operations compute."""
     if golden.device_class != obtained.device_class:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seedpin.environment.device import DeviceClass, device_class
-from seedpin.environment.fingerprint import Entry, Environment
+from seedpin.environment.fingerprint import Environment, EnvironmentValue
 from seedpin.environment.measured import HOST, UNAVAILABLE, is_measured, measured_key, measured_value
 
 if TYPE_CHECKING:
@@ -63,16 +63,16 @@ class _Process:
 _PROCESS = _Process()
 
 
-def _unmeasured(environment: Environment) -> tuple[Entry, ...]:
+def _unmeasured(environment: Environment) -> tuple[EnvironmentValue, ...]:
     return tuple(entry for entry in environment.entries if not is_measured(entry.key))
 
 
-def _with(known: tuple[Entry, ...], found: Mapping[str, str]) -> Environment:
-    entries = (*known, *(Entry(key, value, True) for key, value in found.items()))
+def _with(known: tuple[EnvironmentValue, ...], found: Mapping[str, str]) -> Environment:
+    entries = (*known, *(EnvironmentValue(key, value, True) for key, value in found.items()))
     return Environment(tuple(sorted(entries, key=lambda entry: entry.key)))
 
 
-def _key(device: torch.device, name: str, settings: tuple[Entry, ...]) -> tuple[Any, ...] | None:
+def _key(device: torch.device, name: str, settings: tuple[EnvironmentValue, ...]) -> tuple[Any, ...] | None:
     """What decides on what operations compute; None where that is not known without running them."""
     import torch
 

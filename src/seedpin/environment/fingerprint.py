@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Protocol
+from typing import Protocol
 
 from seedpin.environment import settings, versions
 from seedpin.environment.cpu import read_cpu
@@ -35,7 +35,7 @@ class PinLike(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class EnvironmentValue:
     """One version or setting; ``moves_bits`` says whether it can change a clip."""
 
     key: str
@@ -44,43 +44,50 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredEnvironment:
+    """An environment as files hold it: values by key, apart by whether they can change a clip."""
+
+    informative: Mapping[str, str] = field(default_factory=dict)
+    moves_bits: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether anything was recorded."""
+        return bool(self.informative or self.moves_bits)
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """Entries in the order of their keys."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[EnvironmentValue, ...] = ()
 
     def get(self, key: str) -> str | None:
         """The value of ``key``, or None."""
         return next((entry.value for entry in self.entries if entry.key == key), None)
 
-    def as_dict(self) -> dict[str, dict[str, str]]:
-        """``{"moves_bits": {key: value}, "informative": {key: value}}``, keys sorted; JSON-able."""
-        return {
-            "informative": {entry.key: entry.value for entry in self.entries if not entry.moves_bits},
-            "moves_bits": {entry.key: entry.value for entry in self.entries if entry.moves_bits},
-        }
+    def stored(self) -> StoredEnvironment:
+        """What files hold of it; keys are sorted."""
+        return StoredEnvironment(
+            informative={entry.key: entry.value for entry in self.entries if not entry.moves_bits},
+            moves_bits={entry.key: entry.value for entry in self.entries if entry.moves_bits},
+        )
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Environment:
-        """The environment that ``as_dict`` gave. Entries that this version does not know are kept."""
-        found: dict[str, Entry] = {}
-        for section in ("informative", "moves_bits"):
-            for key, value in (data.get(section) or {}).items():
-                found[str(key)] = Entry(str(key), str(value), section == "moves_bits")
+    def of(cls, stored: StoredEnvironment) -> Environment:
+        """The environment whose stored form this is. Entries that this version does not know are kept."""
+        found = {key: EnvironmentValue(key, value, False) for key, value in stored.informative.items()}
+        found |= {key: EnvironmentValue(key, value, True) for key, value in stored.moves_bits.items()}
         return cls(tuple(found[key] for key in sorted(found)))
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class EnvironmentChange:
     """One key whose value differs; ``golden`` or ``here`` is None where that side has no such entry."""
 
     key: str
     golden: str | None
     here: str | None
     moves_bits: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"key": self.key, "golden": self.golden, "here": self.here, "moves_bits": self.moves_bits}
 
 
 def capture_environment(
@@ -112,7 +119,7 @@ def environment_of_kind(
     chosen = profile or (pin.profile if pin is not None else None)
     if kind == "cpu":
         found["cpu_profile"] = (chosen or "native", True)
-    return Environment(tuple(Entry(key, *found[key]) for key in sorted(found)))
+    return Environment(tuple(EnvironmentValue(key, *found[key]) for key in sorted(found)))
 
 
 @cache
@@ -140,7 +147,7 @@ def _versions(kind: str) -> Mapping[str, tuple[str, bool]]:
     return found
 
 
-def difference(golden: Environment, here: Environment) -> tuple[Change, ...]:
+def difference(golden: Environment, here: Environment) -> tuple[EnvironmentChange, ...]:
     """What differs, keys that can move bits first, each group in the order of its keys.
 
     A key that only one side has says nothing about the other (another seedpin wrote it, or a package was
@@ -158,9 +165,11 @@ def difference(golden: Environment, here: Environment) -> tuple[Change, ...]:
         if key.startswith(PREFIX) and (None in (before, after) or not comparable(golden_value, here_value)):
             continue
         if before is None or after is None:
-            changes.append(Change(key, golden_value, here_value, False))
+            changes.append(EnvironmentChange(key, golden_value, here_value, False))
         else:
-            changes.append(Change(key, before.value, after.value, before.moves_bits or after.moves_bits))
+            changes.append(
+                EnvironmentChange(key, before.value, after.value, before.moves_bits or after.moves_bits)
+            )
     return tuple(sorted(changes, key=lambda change: (not change.moves_bits, change.key)))
 
 
@@ -169,7 +178,7 @@ def measured_in_both(golden: Environment, here: Environment) -> int | None:
     return agreeing(*({entry.key: entry.value for entry in side.entries} for side in (golden, here)))
 
 
-def format_difference(changes: Sequence[Change]) -> str:
+def format_difference(changes: Sequence[EnvironmentChange]) -> str:
     """A short aligned table; what cannot move bits is in brackets. Empty for no change."""
     if not changes:
         return ""

@@ -8,10 +8,12 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
+import msgspec
+
+from seedpin.environment.fingerprint import StoredEnvironment
 from seedpin.errors import DamagedGoldenError, NewerFormatError
-from seedpin.untrusted import parse_json
+from seedpin.records import Count, Digest, Facts, Scalar, as_plain, read_record
 
 FORMAT = 2
 """1 named payloads ``<stem>.<extension>``; 2 names them after their content (see `names.payload_name`)."""
@@ -21,7 +23,6 @@ WRITE_ANEW = 'write it anew: pytest --update-golden=all --golden-reason "why"'
 
 LFS_POINTER = b"version https://git-lfs"
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{1,64}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_\-.\[\]=,+@ %~]+")
 _CONFLICT = re.compile(rb"^<{7}( |$).*^={7}$.*^>{7}( |$)", re.MULTILINE | re.DOTALL)
 
@@ -31,8 +32,46 @@ class FileRecord:
     """A file that stands beside the manifest: its name, its ``sha256:`` digest and its size in bytes."""
 
     name: str
-    digest: str
-    bytes: int
+    digest: Digest
+    bytes: Count
+
+    def __post_init__(self) -> None:
+        if not _FILE_NAME.fullmatch(self.name) or self.name in {".", ".."}:
+            raise ValueError(f"file name {self.name!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class NotedDigest:
+    """A further digest of a golden, accepted or known to be bad, and why."""
+
+    digest: Digest
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """When (UTC), why, by which seedpin and at which commit a golden was written last; None is not recorded.
+
+    ``dirty`` says whether tracked files differed from the commit; ``run`` is the run whose clip was accepted;
+    ``moved`` is when its test was renamed, ``moved_from`` the test's name before.
+    """
+
+    when: str | None = None
+    reason: str | None = None
+    seedpin: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    run: str | None = None
+    moved: str | None = None
+    moved_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """How it was found that a test repeats: ``probe`` is "fresh", "twice" or "off", ``why`` says more."""
+
+    probe: str | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +79,7 @@ class Manifest:
     """What is known of one golden.
 
     ``facts`` are frame count, size, channels, dtype and fps (for tensors: shapes and dtypes).
-    ``accepted`` and ``known_bad`` list further digests, each with its ``digest`` and ``reason``.
-    ``tolerance`` is what was declared when it was minted; ``updated`` says when, why and at which commit.
-    ``born`` says how it was found that the test repeats: ``probe`` is "fresh", "twice" or "off", and ``why``
-    what else is to know of it.
+    ``tolerance`` holds the limits that were declared when it was minted.
     ``draws`` are the random draws behind it (generator, dtype, shape), None where they were not watched.
     """
 
@@ -51,44 +87,38 @@ class Manifest:
     check: str
     kind: str
     device_class: str
-    facts: Mapping[str, Any]
-    digest: str
-    frame_digests: tuple[str, ...]
+    facts: Facts
+    digest: Digest
+    frame_digests: tuple[Digest, ...]
     files: Mapping[str, FileRecord]
-    device: Mapping[str, Any] = field(default_factory=dict)
-    environment: Mapping[str, Any] = field(default_factory=dict)
+    device: Mapping[str, Scalar] = field(default_factory=dict)
+    environment: StoredEnvironment = field(default_factory=StoredEnvironment)
     seed: int | None = None
     level: str | None = None
     profile: str | None = None
     value_range: tuple[float, float] | None = None
     source: str = ""
-    accepted: tuple[Mapping[str, str], ...] = ()
-    known_bad: tuple[Mapping[str, str], ...] = ()
-    tolerance: Mapping[str, Any] | None = None
-    updated: Mapping[str, Any] = field(default_factory=dict)
-    born: Mapping[str, Any] = field(default_factory=dict)
+    accepted: tuple[NotedDigest, ...] = ()
+    known_bad: tuple[NotedDigest, ...] = ()
+    tolerance: Mapping[str, float | bool] | None = None
+    updated: Provenance = field(default_factory=Provenance)
+    born: Born = field(default_factory=Born)
     draws: tuple[str, ...] | None = None
     format: int = FORMAT
 
     def accepted_digests(self) -> frozenset[str]:
-        return frozenset({self.digest, *(entry["digest"] for entry in self.accepted)})
+        return frozenset({self.digest, *(noted.digest for noted in self.accepted)})
 
     def known_bad_digests(self) -> Mapping[str, str]:
         """Digest to reason."""
-        return {entry["digest"]: entry.get("reason", "") for entry in self.known_bad}
+        return {noted.digest: noted.reason for noted in self.known_bad}
 
 
 def to_json(manifest: Manifest) -> str:
-    """The manifest as JSON text, keys sorted, with a final newline."""
-    data: dict[str, Any] = {}
-    for entry in fields(Manifest):
-        value = getattr(manifest, entry.name)
-        if entry.name == "files":
-            value = {
-                role: {"name": file.name, "digest": file.digest, "bytes": file.bytes}
-                for role, file in value.items()
-            }
-        data[entry.name] = value
+    """The manifest as JSON text, keys sorted, with a final newline; what is not recorded is left out."""
+    data = as_plain(manifest)
+    for name, record in (("updated", manifest.updated), ("born", manifest.born)):
+        data[name] = {key: value for key, value in as_plain(record).items() if value is not None}
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -110,76 +140,35 @@ def from_json(raw: bytes, path: Path) -> Manifest:
             f"{shlex.quote(str(path.parent))}; or {WRITE_ANEW}",
         )
     try:
-        data = parse_json(raw)
+        fields_there = read_record(dict[str, msgspec.Raw], raw)
     except ValueError as error:
-        raise _damaged(path, f"no JSON ({error})") from error
-    if not isinstance(data, dict):
-        raise _damaged(path, "no JSON object")
-    version = data.get("format")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise _damaged(path, f"no JSON object ({error})") from error
+    version = _version(fields_there)
+    if version < 1:
         raise _damaged(path, "it has no format version")
     if version > FORMAT:
         raise NewerFormatError(
             f"{path} has format {version}; this seedpin reads up to {FORMAT}",
             hint="pip install --upgrade seedpin",
         )
-    try:
-        return _build(data)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path, f"a field is absent or of another type ({error!r})") from error
-
-
-def _build(data: dict[str, Any]) -> Manifest:
-    unknown = data.keys() - {entry.name for entry in fields(Manifest)}
+    unknown = fields_there.keys() - {entry.name for entry in fields(Manifest)}
     if unknown:
-        raise ValueError(f"unknown fields {sorted(unknown)}")
-    values = dict(data)
-    values["files"] = {
-        role: FileRecord(file["name"], file["digest"], file["bytes"]) for role, file in data["files"].items()
-    }
-    for file in values["files"].values():
-        if not _FILE_NAME.fullmatch(file.name) or file.name in {".", ".."}:
-            raise ValueError(f"file name {file.name!r}")
-        if not _DIGEST.fullmatch(file.digest) or type(file.bytes) is not int or file.bytes < 0:
-            raise ValueError(f"digest {file.digest!r}, bytes {file.bytes!r}")
-    for key in ("accepted", "known_bad"):
-        values[key] = tuple(dict(entry) for entry in data.get(key, ()))
-        if any(not _DIGEST.fullmatch(entry["digest"]) for entry in values[key]):
-            raise ValueError(f"{key} without digest")
-        if any(not isinstance(entry.get("reason", ""), str) for entry in values[key]):
-            raise ValueError(f"{key} with a reason that is no text")
-    values["frame_digests"] = tuple(data["frame_digests"])
-    if data.get("draws") is not None:
-        values["draws"] = tuple(data["draws"])
-    if not all(_DIGEST.fullmatch(digest) for digest in (data["digest"], *values["frame_digests"])):
-        raise ValueError("a digest is none")
-    low_high = data.get("value_range")
-    values["value_range"] = None if low_high is None else (float(low_high[0]), float(low_high[1]))
-    manifest = Manifest(**values)
-    _check_types(manifest)
+        raise _damaged(path, f"unknown fields {sorted(unknown)}")
+    try:
+        manifest = read_record(Manifest, raw)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    if not manifest.kind.isidentifier():
+        raise _damaged(path, f"kind {manifest.kind!r}")
     return manifest
 
 
-def _check_types(manifest: Manifest) -> None:
-    for name in ("test", "check", "kind", "device_class", "digest", "source"):
-        if not isinstance(getattr(manifest, name), str):
-            raise TypeError(f"{name} is no text")
-    if not manifest.kind.isidentifier():
-        raise ValueError(f"kind {manifest.kind!r}")
-    if manifest.draws is not None and not all(isinstance(line, str) for line in manifest.draws):
-        raise TypeError("a draw is no text")
-    for name in ("level", "profile"):
-        if not isinstance(getattr(manifest, name), (str, type(None))):
-            raise TypeError(f"{name} is no text")
-    if manifest.seed is not None and type(manifest.seed) is not int:
-        raise TypeError("seed is no integer")
-    if not isinstance(manifest.tolerance, (dict, type(None))):
-        raise TypeError("tolerance is no object")
-    for name in ("facts", "device", "environment", "updated", "born"):
-        if not isinstance(getattr(manifest, name), dict):
-            raise TypeError(f"{name} is no object")
-    if any(not isinstance(part, dict) for part in manifest.environment.values()):
-        raise TypeError("environment is no object of objects")
+def _version(there: Mapping[str, msgspec.Raw]) -> int:
+    """The format's version, 0 where there is none."""
+    try:
+        return read_record(int, bytes(there["format"]))
+    except (KeyError, ValueError):
+        return 0
 
 
 def _damaged(path: Path, why: str) -> DamagedGoldenError:

@@ -144,10 +144,8 @@ def _change(move: Move) -> GoldenWrite:
                 f"{payload} is missing though its manifest names it; nothing was moved",
                 hint=f"restore it from version control (git checkout -- {shlex.quote(str(payload))})",
             )
-    told = {"moved": now(), "moved_from": manifest.test}
-    renamed = dataclasses.replace(
-        manifest, test=move.key.test, check=move.key.check, updated={**manifest.updated, **told}
-    )
+    told = dataclasses.replace(manifest.updated, moved=now(), moved_from=manifest.test)
+    renamed = dataclasses.replace(manifest, test=move.key.test, check=move.key.check, updated=told)
     return change_of(move.key, renamed, payloads)
 
 

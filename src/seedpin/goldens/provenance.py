@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from seedpin.errors import RevisionError
 from seedpin.git import git
+from seedpin.goldens.manifest import Provenance
 from seedpin.version import __version__
 
 
@@ -17,22 +17,18 @@ def now() -> str:
     return f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def updated(root: Path, reason: str) -> dict[str, Any]:
-    """The manifest's ``updated``: time (UTC), reason, seedpin's version, and the commit where git tells."""
-    return {
-        "when": now(),
-        "reason": reason,
-        "seedpin": __version__,
-        **_commit(root),
-    }
+def updated(root: Path, reason: str) -> Provenance:
+    """What a manifest says of its writing: now, the reason, this seedpin, and the commit where git tells."""
+    commit, dirty = _commit(root)
+    return Provenance(when=now(), reason=reason, seedpin=__version__, commit=commit, dirty=dirty)
 
 
 @cache
-def _commit(root: Path) -> dict[str, Any]:
-    """``commit`` and whether tracked files differed from it; empty outside of a repository."""
+def _commit(root: Path) -> tuple[str | None, bool | None]:
+    """The commit and whether tracked files differed from it; None outside of a repository."""
     try:
         head = git(root, "rev-parse", "HEAD", timeout=20)
         dirty = bool(git(root, "status", "--porcelain", "--untracked-files=no", timeout=20))
     except RevisionError:
-        return {}
-    return {"commit": head, "dirty": dirty}
+        return None, None
+    return head, dirty

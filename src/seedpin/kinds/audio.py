@@ -24,6 +24,7 @@ from seedpin.clip.digest import array_digest
 from seedpin.clip.suspect import Suspicion
 from seedpin.compare.measured import Metrics
 from seedpin.compare.metric import OWN
+from seedpin.compare.recorded import RecordedMetrics
 from seedpin.errors import (
     AmbiguousLayoutError,
     ClipError,
@@ -33,7 +34,8 @@ from seedpin.errors import (
     NonFiniteClipError,
     UnsupportedClipError,
 )
-from seedpin.kinds.base import Facts, Kind, Panel, Picture, Range
+from seedpin.kinds.base import Kind, Panel, Picture, Range
+from seedpin.records import Facts
 
 Samples = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -248,7 +250,7 @@ class AudioKind(Kind[Waveform]):
         return wav_of(value), () if exact else (f"{value.samples.dtype} samples became 16 bits",)
 
     def pictures(
-        self, golden: Waveform | None, obtained: Waveform, metrics: Mapping[str, Any] | None
+        self, golden: Waveform | None, obtained: Waveform, metrics: RecordedMetrics | None
     ) -> tuple[str, Sequence[Picture]]:
         """Spectrograms of the first channel: low tones below, 80 dB from black to white."""
         one = None if golden is None else _heard(golden)
@@ -262,7 +264,7 @@ class AudioKind(Kind[Waveform]):
         return "spectrogram", shown
 
     def panels(
-        self, golden: Waveform | None, obtained: Waveform | None, metrics: Mapping[str, Any] | None
+        self, golden: Waveform | None, obtained: Waveform | None, metrics: RecordedMetrics | None
     ) -> Sequence[Panel]:
         players = [("golden", golden), ("obtained", obtained)]
         return [Panel(label, "audio", "wav", wav_of(value)) for label, value in players if value is not None]

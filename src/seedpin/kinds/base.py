@@ -20,10 +20,11 @@ import numpy.typing as npt
 from seedpin.clip.digest import clip_digest
 from seedpin.clip.suspect import Suspicion
 from seedpin.compare.measured import Metrics
+from seedpin.compare.recorded import RecordedMetrics
 from seedpin.errors import ExportError
+from seedpin.records import Facts
 
 V = TypeVar("V")
-Facts = Mapping[str, Any]
 Range = tuple[float, float]
 
 
@@ -180,13 +181,13 @@ class Kind(Protocol[V]):
     # -- for people --------------------------------------------------------------------------------------
 
     def pictures(
-        self, golden: V | None, obtained: V, metrics: Mapping[str, Any] | None
+        self, golden: V | None, obtained: V, metrics: RecordedMetrics | None
     ) -> tuple[str, Sequence[Picture]]:
         """Pictures side by side for a contact sheet, and which part of the value they show, in a word."""
         return "", ()
 
     def panels(
-        self, golden: V | None, obtained: V | None, metrics: Mapping[str, Any] | None
+        self, golden: V | None, obtained: V | None, metrics: RecordedMetrics | None
     ) -> Sequence[Panel]:
         """What the report shows beside ``pictures``; one of both values is there."""
         return ()

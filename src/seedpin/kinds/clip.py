@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
@@ -16,8 +16,10 @@ from seedpin.clip.digest import frame_digests
 from seedpin.clip.suspect import Suspicion, suspicions
 from seedpin.compare.clips import ClipMetrics, compare_clips
 from seedpin.compare.diagnose import hints
+from seedpin.compare.recorded import RecordedMetrics
 from seedpin.errors import NonFiniteClipError
-from seedpin.kinds.base import Facts, Kind, Picture, Range
+from seedpin.kinds.base import Kind, Picture, Range
+from seedpin.records import Facts
 
 _MOST_FOR_HINTS = 1 << 28
 
@@ -95,11 +97,11 @@ class ClipKind(Kind[Clip]):
         return export_clip(value if frame is None else frame_of(value, frame), suffix, how.get("fps"))
 
     def pictures(
-        self, golden: Clip | None, obtained: Clip, metrics: Mapping[str, Any] | None
+        self, golden: Clip | None, obtained: Clip, metrics: RecordedMetrics | None
     ) -> tuple[str, Sequence[Picture]]:
         """The frame with the least PSNR; the difference is stretched so that the largest one is white."""
-        worst = (metrics or {}).get("worst", {}).get("psnr", {})
-        index = int(worst.get("frame", 0) or 0)
+        worst = None if metrics is None else metrics.worst.get("psnr")
+        index = 0 if worst is None else worst.frame or 0
         shown = [_picture("obtained", obtained, index)]
         if golden is not None:
             shown.insert(0, _picture("golden", golden, index))

@@ -20,7 +20,8 @@ from seedpin.errors import (
     NonFiniteClipError,
     UnsupportedClipError,
 )
-from seedpin.kinds.base import Facts, Kind, Range
+from seedpin.kinds.base import Kind, Range
+from seedpin.records import Facts
 
 if TYPE_CHECKING:
     import torch

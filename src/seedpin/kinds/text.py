@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -21,8 +21,10 @@ from seedpin.clip.codec import RESTORE, read_bytes
 from seedpin.clip.digest import array_digest
 from seedpin.clip.suspect import Suspicion
 from seedpin.compare.measured import Metrics
+from seedpin.compare.recorded import RecordedMetrics
 from seedpin.errors import ClipError, DamagedGoldenError, EmptyClipError, UnsupportedClipError
-from seedpin.kinds.base import Facts, Kind, Panel, Range
+from seedpin.kinds.base import Kind, Panel, Range
+from seedpin.records import Facts
 from seedpin.untrusted import parse_json
 
 Tokens: TypeAlias = tuple[int, ...]
@@ -165,7 +167,7 @@ class TextKind(Kind[Texts]):
         return "".join(f"{line}\n" for line in _lines(value)).encode(), ()
 
     def panels(
-        self, golden: Texts | None, obtained: Texts | None, metrics: Mapping[str, Any] | None
+        self, golden: Texts | None, obtained: Texts | None, metrics: RecordedMetrics | None
     ) -> Sequence[Panel]:
         """A diff, as far as there are two sides; else the text itself."""
         old, new = _lines(golden), _lines(obtained)

@@ -45,11 +45,13 @@ class Attempts:
 
     def _write(self, result: CheckResult) -> None:
         worker = self._session.config.workerinput["workerid"]  # type: ignore[attr-defined]  # xdist's
+        from seedpin.records import as_plain
+
         path = self._session.run.path / FOLDER / f"{worker}.jsonl"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(result.as_dict(), allow_nan=False) + "\n")
+                stream.write(json.dumps(as_plain(result), allow_nan=False) + "\n")
         except (OSError, ValueError) as error:
             self._session.not_kept = str(error)
 

@@ -17,7 +17,6 @@ from seedpin.plugin.fresh_start import invocation_of
 from seedpin.printing import printable
 from seedpin.revisions.attribute import (
     RECORDED,
-    Attribution,
     MintingCommit,
     committing_commit,
     conclude,
@@ -26,7 +25,7 @@ from seedpin.revisions.attribute import (
 from seedpin.revisions.cache import Index
 from seedpin.revisions.divergences import divergence_between
 from seedpin.revisions.results import RevisionContext, revision_context, run_missing
-from seedpin.run.result import CheckResult
+from seedpin.run.result import Attribution, CheckResult
 
 if TYPE_CHECKING:
     from seedpin.plugin.session import SeedpinSession
@@ -144,7 +143,7 @@ class AttributeSession:
 
     def _keep(self, results: Sequence[CheckResult], attributions: Sequence[Attribution]) -> None:
         for result, attribution in zip(results, attributions, strict=True):
-            whole = dataclasses.replace(result, attribution=attribution.as_dict())
+            whole = dataclasses.replace(result, attribution=attribution)
             self.attributed.append(whole)
             self.session.results.append(whole)
             self.session.run.write_result(whole)
@@ -160,10 +159,10 @@ class AttributeSession:
             return
         terminalreporter.section("seedpin: code or environment", sep="-")
         for result in self.attributed:
-            attribution = result.attribution or {}
+            assert result.attribution is not None  # _keep adds it
             terminalreporter.write_line(printable(result.id))
-            terminalreporter.write_line(printable(f"  {attribution['sentence']}"))
-            for place in attribution["places"]:
+            terminalreporter.write_line(printable(f"  {result.attribution.sentence}"))
+            for place in result.attribution.places:
                 terminalreporter.write_line(printable(f"  {place}"))
 
 

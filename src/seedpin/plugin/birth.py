@@ -7,7 +7,7 @@ import gc
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,7 +17,7 @@ from seedpin.plugin.state import AGAINST
 
 if TYPE_CHECKING:
     from seedpin.checking.proof import Proof
-    from seedpin.checking.state import Waiting
+    from seedpin.checking.waiting import Waiting
     from seedpin.plugin.session import SeedpinSession
     from seedpin.run.result import CheckResult
 
@@ -34,7 +34,7 @@ class Birth:
     def __init__(self, session: SeedpinSession) -> None:
         self._session = session
         self._config = session.config
-        self._waiting: dict[str, list[Mapping[str, Any]]] = {}
+        self._waiting: dict[str, list[Waiting]] = {}
         self._locations: dict[str, tuple[str, int | None, str]] = {}
         self._stopped = ""
         self._proved = False
@@ -52,7 +52,10 @@ class Birth:
         waiting = getattr(report, "seedpin_waiting", None)
         self._waiting.pop(node_of(report), None)  # of an attempt before this one
         if waiting:
-            self._waiting[node_of(report)] = waiting
+            from seedpin.checking.waiting import Waiting
+            from seedpin.records import as_record
+
+            self._waiting[node_of(report)] = [as_record(Waiting, data) for data in waiting]
             self._locations[node_of(report)] = report.location
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
@@ -88,7 +91,7 @@ class Birth:
 
     def _question_changes(self) -> None:
         """Where another revision gives other bits, a fresh process tells whether the code of here repeats."""
-        from seedpin.checking.state import Waiting
+        from seedpin.checking.waiting import Waiting
         from seedpin.goldens.store import GoldenKey, StagedGolden
 
         changed: dict[str, list[tuple[CheckResult, Waiting]]] = {}
@@ -122,9 +125,9 @@ class Birth:
 
     def _bear(self) -> bool:
         """Proves and writes; whether anything was refused."""
-        from seedpin.checking.proof import waiting_of, waits_for_a_fresh_process
+        from seedpin.checking.proof import waits_for_a_fresh_process
 
-        tests = {test: [waiting_of(data) for data in entries] for test, entries in self._waiting.items()}
+        tests = dict(self._waiting)
         failed = False
         try:
             asked = {
@@ -216,9 +219,8 @@ class Birth:
         from seedpin.run.message import format_failure
 
         settings = self._session.settings
-        parted = None if proof.divergence is None else proof.divergence.as_dict()
         unstable = dataclasses.replace(
-            result, verdict="unstable", written=None, reasons=proof.reasons, divergence=parted
+            result, verdict="unstable", written=None, reasons=proof.reasons, divergence=proof.divergence
         )
         message = format_failure(
             dataclasses.replace(unstable, divergence=None),  # it is among the reasons
@@ -250,11 +252,10 @@ class Birth:
         if count:
             self._announce(f"{count} golden(s) not written: {why} before they were known to repeat")
 
-    def _are_written(self, entries: Sequence[Mapping[str, Any]]) -> bool:
-        from seedpin.checking.proof import waiting_of
+    def _are_written(self, entries: Sequence[Waiting]) -> bool:
         from seedpin.goldens.store import digest_or_none
 
-        for golden in (waiting_of(data).golden for data in entries):
+        for golden in (entry.golden for entry in entries):
             place = self._session.settings.golden_path / f"{golden.key.stem}.json"
             if digest_or_none(place) != digest_or_none(golden.staged):
                 return False
@@ -269,6 +270,8 @@ class Birth:
         """A report as of a teardown that failed: terminal, JUnit and ``--lf`` know what to do with it."""
         for record in records:
             self._session.take(record)
+        from seedpin.records import as_plain
+
         report = pytest.TestReport(
             nodeid=test,
             location=self._locations[test],
@@ -276,7 +279,7 @@ class Birth:
             outcome="failed",
             longrepr=message,
             when="teardown",
-            seedpin=[record.as_dict() for record in records],
+            seedpin=[as_plain(record) for record in records],
             seedpin_taken=True,
         )
         self._config.hook.pytest_runtest_logreport(report=report)

@@ -36,9 +36,10 @@ class Publisher:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "teardown" or not hasattr(report, "seedpin"):  # an earlier report is repeated there
             return
-        from seedpin.run.result import from_dict
+        from seedpin.records import as_record
+        from seedpin.run.result import CheckResult
 
-        results = [from_dict(data) for data in report.seedpin]
+        results = [as_record(CheckResult, data) for data in report.seedpin]
         for result in results:
             report.user_properties += _properties(result)
         if self.html and results:
@@ -83,11 +84,10 @@ def _properties(result: CheckResult) -> list[tuple[str, object]]:
     name = f"seedpin.{printable(result.check)}"
     properties: list[tuple[str, object]] = [(f"{name}.verdict", result.verdict)]
     properties += [(f"{name}.device_class", printable(result.device_class)), (f"{name}.seed", result.seed)]
-    worst = (result.metrics or {}).get("worst", {})
-    properties += [
-        (f"{name}.worst_{printable(metric)}", entry["value"]) for metric, entry in sorted(worst.items())
+    worst = {} if result.metrics is None else result.metrics.worst
+    return properties + [
+        (f"{name}.worst_{printable(metric)}", entry.value) for metric, entry in sorted(worst.items())
     ]
-    return properties
 
 
 def _extras(run: Run, results: list[CheckResult]) -> list[Any]:

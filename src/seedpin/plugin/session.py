@@ -151,8 +151,10 @@ class SeedpinSession:
             # A plugin for reruns may drop the reports that come after this one.
             self._hand_over(state, report)
         if state.results and (call.when == "teardown" or report.outcome == "failed"):
+            from seedpin.records import as_plain
+
             report.seedpin = [  # type: ignore[attr-defined]
-                result.as_dict() for result in state.results
+                as_plain(result) for result in state.results
             ]
         if call.when == "teardown":
             state.release()
@@ -215,8 +217,10 @@ class SeedpinSession:
             else:
                 written = "created"
         else:
+            from seedpin.records import as_plain
+
             report.seedpin_waiting = [  # type: ignore[attr-defined]
-                waiting.as_dict() for waiting in state.staged
+                as_plain(waiting) for waiting in state.staged
             ]
         for index, result in enumerate(state.results):
             if result.written == "staged":
@@ -232,12 +236,13 @@ class SeedpinSession:
         records = getattr(report, "seedpin", ())
         if not records or hasattr(report, "seedpin_taken"):
             return
-        from seedpin.run.result import from_dict
+        from seedpin.records import as_record
+        from seedpin.run.result import CheckResult
 
         # Each report of an attempt brings all of its results so far.
         key = (getattr(report, "worker_id", ""), node_of(report), records[0]["attempt"])
         for data in records[self._taken.get(key, 0) :]:
-            self.take(from_dict(data))
+            self.take(as_record(CheckResult, data))
         self._taken[key] = len(records)
 
     def take(self, result: CheckResult) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from seedpin.compare.metric import words_of
+from seedpin.compare.recorded import Margin, RecordedMetrics
 from seedpin.environment.measured import families_in_words, is_measured, things_in_words
 from seedpin.errors import SeedpinError
 from seedpin.kinds.registry import kind_of_fixture
@@ -73,16 +72,16 @@ def view_answers(result: CheckResult, worst: int | None) -> tuple[Answer, ...]:
 
 def _what(result: CheckResult) -> Answer:
     question = "What changed"
-    metrics = result.metrics or {}
-    differing, total = metrics.get("differing"), len((metrics.get("frames") or {}).get("changed", ()))
+    metrics = result.metrics or RecordedMetrics()
+    differing, total = metrics.differing, metrics.num_frames
     if differing is not None and total:
         what = "the image" if total == 1 else f"{differing} of {total} frames"
         return Answer(question, what, result.hints[0] if result.hints else "")
-    if metrics.get("summary"):
-        return Answer(question, str(metrics["summary"]))
-    if metrics.get("tensors"):
-        off = sum(1 for entry in metrics["tensors"] if entry.get("max_abs") != 0)
-        return Answer(question, f"{off} of {len(metrics['tensors'])} tensors")
+    if metrics.summary:
+        return Answer(question, metrics.summary)
+    if metrics.tensors:
+        off = sum(1 for tensor in metrics.tensors if tensor.max_abs != 0)
+        return Answer(question, f"{off} of {len(metrics.tensors)} tensors")
     if result.verdict == "incomparable" and result.reasons:
         return Answer(question, result.reasons[0], " ".join(result.reasons[1:]), "bad")
     if result.verdict == "identical":
@@ -99,55 +98,51 @@ def _amount(result: CheckResult) -> tuple[Answer, ...]:
     label, value, note = how_much(result)
     if not value:
         # What was compared and has no distance, as a text, differs or does not.
-        return () if result.metrics else (Answer(question, "not measured"),)
-    broken = any(not margin["ok"] for margin in result.margins)
+        return () if result.metrics is not None else (Answer(question, "not measured"),)
+    broken = any(not margin.ok for margin in result.margins)
     tone = "bad" if broken else "good" if result.passed else ""
     return (Answer(question, value, f"{label}; {note}", tone),)
 
 
 def how_much(result: CheckResult) -> tuple[str, str, str]:
     """The metric that decided, its worst value, and its limit or further numbers; empty if not measured."""
-    margin, metrics = deciding_margin(result.margins), result.metrics or {}
+    margin, metrics = deciding_margin(result.margins), result.metrics or RecordedMetrics()
     if margin is not None:
-        words = words_of(str(margin["metric"]), metrics)
-        sign = "at least" if margin.get("direction") == "min" else "at most"
-        return words.title, words.text(margin["value"]), f"{sign} {words.text(margin['limit'])} is declared"
-    worst: Mapping[str, Mapping[str, Any]] = metrics.get("worst", {})
-    told = {name: words_of(name, metrics) for name in worst}
+        words = words_of(margin.metric, metrics)
+        sign = "at least" if margin.direction == "min" else "at most"
+        return words.title, words.text(margin.value), f"{sign} {words.text(margin.limit)} is declared"
+    told = {name: words_of(name, metrics) for name in metrics.worst}
     for name, words in told.items():
         if words.leads:
-            beside = [row.beside.format(value=row.text(worst[name]["value"])) for name, row in told.items()]
-            return words.title, words.text(worst[name]["value"]), ", ".join(filter(None, beside))
+            beside = [
+                row.beside.format(value=row.text(metrics.worst[name].value)) for name, row in told.items()
+            ]
+            return words.title, words.text(metrics.worst[name].value), ", ".join(filter(None, beside))
     return "", "", ""
 
 
-def deciding_margin(margins: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def deciding_margin(margins: Sequence[Margin]) -> Margin | None:
     """The broken limit of which most was used, else the one that came nearest; None without limits."""
-    return min(margins, key=lambda margin: (bool(margin["ok"]), -_used(margin)), default=None)
-
-
-def _used(margin: Mapping[str, Any]) -> float:
-    used = margin.get("used")
-    return math.inf if used is None else float(used)
+    return min(margins, key=lambda margin: (margin.ok, -margin.share), default=None)
 
 
 def _where(result: CheckResult, worst: int | None) -> tuple[Answer, ...]:
-    metrics = result.metrics or {}
-    first, total = metrics.get("first_differing"), len((metrics.get("frames") or {}).get("changed", ()))
+    metrics = result.metrics or RecordedMetrics()
+    first, total = metrics.first_differing, metrics.num_frames
     if total > 1 and first is not None:
         return (
             Answer("First differing frame", str(first), f"of {total}, counted from 0", frame=first),
             Answer("Worst frame", str(worst), frame=worst),
         )
-    places = [str(entry["place"]) for entry in (metrics.get("worst") or {}).values() if entry.get("place")]
-    if metrics.get("tensors") and places:
+    places = [entry.place for entry in metrics.worst.values() if entry.place]
+    if metrics.tensors and places:
         return (Answer("Worst tensor", places[0]),)
     return ()
 
 
 def _environment(result: CheckResult) -> Answer:
     question = "Environment"
-    keys = [str(change["key"]) for change in result.environment_changes if change.get("moves_bits")]
+    keys = [change.key for change in result.environment_changes if change.moves_bits]
     if keys:
         settings = sum(not is_measured(key) for key in keys)
         count = "arithmetic changed"
@@ -166,7 +161,7 @@ def _environment(result: CheckResult) -> Answer:
 
 def agreement(result: CheckResult) -> str:
     """What was compared with the golden's and agrees; empty where anything differs or nothing was."""
-    moved = any(change.get("moves_bits") for change in result.environment_changes)
+    moved = any(change.moves_bits for change in result.environment_changes)
     if moved or not result.environment or not result.facts_golden or result.tier == "other class":
         return ""
     said = "No version and no setting that both sides recorded differs"
@@ -178,8 +173,8 @@ def agreement(result: CheckResult) -> str:
 def _looked_at(result: CheckResult) -> str:
     """What "no difference" rests on, and what differs beside it."""
     said = [what_agrees(result.measured)] if not result.passed else []
-    both = [change for change in result.environment_changes if None not in (change["golden"], change["here"])]
-    said += [f"{change['key']}: {change['here']}, not {change['golden']}" for change in both]
+    both = [change for change in result.environment_changes if None not in (change.golden, change.here)]
+    said += [f"{change.key}: {change.here}, not {change.golden}" for change in both]
     alone = len(result.environment_changes) - len(both)
     said += [f"{alone} recorded on one side only"] if alone else []
     return "; ".join(said)
@@ -187,7 +182,7 @@ def _looked_at(result: CheckResult) -> str:
 
 def _moved(result: CheckResult) -> str:
     """What moved, in words, for a sentence."""
-    keys = [str(change["key"]) for change in result.environment_changes if change.get("moves_bits")]
+    keys = [change.key for change in result.environment_changes if change.moves_bits]
     settings = [key for key in keys if not is_measured(key)]
     parts = [", ".join(settings[:3]) + (" and more" if len(settings) > 3 else "")] if settings else []
     parted = families_in_words(key for key in keys if is_measured(key))

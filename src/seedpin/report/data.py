@@ -12,9 +12,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from seedpin.compare.metric import words_of
+from seedpin.compare.recorded import Margin, RecordedMetrics, RecordedTensor
+from seedpin.environment.fingerprint import NOT_RECORDED, EnvironmentChange
 from seedpin.environment.measured import in_words
+from seedpin.records import Facts
 from seedpin.report.answers import Answer, agreement, deciding_margin, headline, how_much, view_answers
-from seedpin.report.growth import Divergence, view_divergence
+from seedpin.report.growth import DifferenceSeries, view_divergence
 from seedpin.report.series import Series, Strip, view_series, view_strip
 from seedpin.report.terminal import short_digest
 from seedpin.run.message import verdict_words
@@ -115,7 +118,7 @@ class CheckView:
     agreed: str
     surroundings: tuple[Row, ...]
     pin: tuple[tuple[str, str], ...]
-    divergence: Divergence | None
+    divergence: DifferenceSeries | None
     commands: tuple[Command, ...]
     message: str
 
@@ -177,7 +180,7 @@ def view_row(number: int, result: CheckResult) -> CheckRow:
     """What the list shows of ``result``."""
     path, _, name = result.test.partition("::")
     label = verdict_words(result.verdict)
-    keys = " ".join(in_words(str(change.get("key"))) for change in result.environment_changes)
+    keys = " ".join(in_words(change.key) for change in result.environment_changes)
     search = " ".join((result.id, label, result.device_class, result.kind, result.written or "", keys))
     return CheckRow(
         number=number,
@@ -203,13 +206,14 @@ def _brief(result: CheckResult) -> str:
     label, value, _ = how_much(result)
     if value:
         return f"{label} {value}"
-    said = (result.metrics or {}).get("summary") or next(iter(result.reasons), "")
-    return str(said) if not result.passed else ""
+    if result.passed:
+        return ""
+    return (result.metrics or RecordedMetrics()).summary or next(iter(result.reasons), "")
 
 
 def view_check(row: CheckRow, result: CheckResult, *, run: str, run_path: str) -> CheckView:
     """``result`` in full. ``run`` is what ``seedpin accept`` takes, ``run_path`` the run's folder."""
-    metrics = result.metrics or {}
+    metrics = result.metrics or RecordedMetrics()
     series = view_series(metrics, result.margins)
     margin = deciding_margin(result.margins)
     primary = _primary(margin, metrics) if series else ""
@@ -224,10 +228,10 @@ def view_check(row: CheckRow, result: CheckResult, *, run: str, run_path: str) -
         series=series,
         primary=primary,
         total=max((len(one.values) for one in series), default=0),
-        first=metrics.get("first_differing"),
+        first=metrics.first_differing,
         worst=worst,
         limits=tuple(_limit(margin, metrics) for margin in result.margins),
-        tensors=tuple(_tensor(entry, metrics) for entry in metrics.get("tensors", ())),
+        tensors=tuple(_tensor(tensor, metrics) for tensor in metrics.tensors),
         columns=_columns(metrics),
         measured=_measured(metrics),
         facts=_facts(result),
@@ -259,28 +263,26 @@ def commands(result: CheckResult, *, run: str, run_path: str) -> tuple[Command, 
     return tuple(found)
 
 
-def _limit(margin: Mapping[str, Any], metrics: Mapping[str, Any]) -> Limit:
-    words, room = words_of(str(margin["metric"]), metrics), margin.get("margin")
-    sign = "≥" if margin.get("direction") == "min" else "≤"
-    frame = margin.get("frame")
-    used = margin.get("used")
+def _limit(margin: Margin, metrics: RecordedMetrics) -> Limit:
+    words = words_of(margin.metric, metrics)
+    sign = "≥" if margin.direction == "min" else "≤"
     return Limit(
         label=words.title,
-        value=words.text(margin["value"]),
-        limit=f"{sign} {words.text(margin['limit'])}",
-        place=str(margin.get("place") or "") if frame is None else f"frame {frame}",
-        frame=frame,
-        ok=bool(margin["ok"]),
-        used=None if used is None else float(used),
-        room="" if room is None else words.text(room),
+        value=words.text(margin.value),
+        limit=f"{sign} {words.text(margin.limit)}",
+        place=(margin.place or "") if margin.frame is None else f"frame {margin.frame}",
+        frame=margin.frame,
+        ok=margin.ok,
+        used=margin.used,
+        room="" if margin.margin is None else words.text(margin.margin),
     )
 
 
-def _primary(margin: Mapping[str, Any] | None, metrics: Mapping[str, Any]) -> str:
+def _primary(margin: Margin | None, metrics: RecordedMetrics) -> str:
     """The series that the time line begins with: of the limit that decided, else the one that tells most."""
     if margin is not None:
-        return str(margin["metric"])
-    return next((name for name in metrics.get("worst") or () if words_of(name, metrics).leads), "")
+        return margin.metric
+    return next((name for name in metrics.worst if words_of(name, metrics).leads), "")
 
 
 def _measured(metrics: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
@@ -298,31 +300,23 @@ def _measured(metrics: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
 _IN_GOLDEN = {"peak": "Peak in golden"}
 
 
-def _columns(metrics: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _columns(metrics: RecordedMetrics) -> tuple[tuple[str, str], ...]:
     """Keys and titles of what is known of each tensor."""
-    first = next(iter(metrics.get("tensors") or ()), None)
-    if first is None:
+    if not metrics.tensors:
         return ()
-    titles = {name: words_of(name, metrics).title for name in metrics.get("worst") or () if name in first}
+    known = metrics.tensors[0].values()
+    titles = {name: words_of(name, metrics).title for name in metrics.worst if name in known}
     return tuple((key, f"{title[:1].upper()}{title[1:]}") for key, title in (titles | _IN_GOLDEN).items())
 
 
-def _tensor(entry: Mapping[str, Any], metrics: Mapping[str, Any]) -> Mapping[str, str]:
-    return {
-        key: str(value) if key == "name" else words_of(key, metrics).text(value)
-        for key, value in entry.items()
-    }
+def _tensor(tensor: RecordedTensor, metrics: RecordedMetrics) -> Mapping[str, str]:
+    told = {key: words_of(key, metrics).text(value) for key, value in tensor.values().items()}
+    return {"name": tensor.name, **told}
 
 
-def _change_row(change: Mapping[str, Any]) -> Row:
-    golden, here = change.get("golden"), change.get("here")
-    return Row(
-        in_words(str(change.get("key"))),
-        "not recorded" if golden is None else str(golden),
-        "not recorded" if here is None else str(here),
-        False,
-        bool(change.get("moves_bits")),
-    )
+def _change_row(change: EnvironmentChange) -> Row:
+    golden, here = (NOT_RECORDED if one is None else one for one in (change.golden, change.here))
+    return Row(in_words(change.key), golden, here, False, change.moves_bits)
 
 
 def _facts(result: CheckResult) -> tuple[Row, ...]:
@@ -336,7 +330,7 @@ def _facts(result: CheckResult) -> tuple[Row, ...]:
     return (*rows, Row("digest", old, new, old == new, matters=False))
 
 
-def _plain(facts: Mapping[str, Any], key: str) -> str:
+def _plain(facts: Facts, key: str) -> str:
     value = facts.get(key)
     if key not in facts:
         return "—"
@@ -350,15 +344,13 @@ def _short(digest: str | None) -> str:
 
 
 def _surroundings(result: CheckResult) -> tuple[Row, ...]:
-    changed = {str(change.get("key")) for change in result.environment_changes}
-    rows = []
-    for section in ("moves_bits", "informative"):
-        values: Mapping[str, Any] = result.environment.get(section) or {}
-        rows += [
-            Row(in_words(str(key)), "", str(values[key]), key not in changed, section == "moves_bits")
-            for key in sorted(values)
-        ]
-    return tuple(rows)
+    changed = {change.key for change in result.environment_changes}
+    moving, other = result.environment.moves_bits, result.environment.informative
+    return tuple(
+        Row(in_words(key), "", values[key], key not in changed, moves)
+        for values, moves in ((moving, True), (other, False))
+        for key in sorted(values)
+    )
 
 
 def _pin(result: CheckResult) -> tuple[tuple[str, str], ...]:

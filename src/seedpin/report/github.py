@@ -29,17 +29,17 @@ def summary(results: Sequence[CheckResult], *, run_folder: str, contact: str | N
             or format_metrics(result.metrics)
             or " ".join(result.reasons)
         )
-        where = result.divergence["sentence"] if result.divergence else ""
+        where = result.divergence.sentence if result.divergence else ""
         cells = [_cell(cell) for cell in (verdict_words(result.verdict), result.device_class, what, where)]
         cells.insert(1, _code(result.id))
         lines.append(f"| {' | '.join(cells)} |")
     if len(rows) > MOST_ROWS:
         lines.append(f"\n{len(rows) - MOST_ROWS} more in the run's results.")
     changes = {
-        (in_words(change["key"]), change["golden"], change["here"]): None
+        (in_words(change.key), change.golden, change.here): None
         for result in failing
         for change in result.environment_changes
-        if change["moves_bits"] or other_cpu(change)
+        if change.moves_bits or other_cpu(change)
     }
     if changes:
         lines += ["", "### Environment", "", "| key | golden | here |", "| --- | --- | --- |"]

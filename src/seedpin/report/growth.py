@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from seedpin.trace.diff.distance import LEFT_OUT
+from seedpin.trace.diff.divergence import Divergence
 
 SMALLEST = 1e-9
 
@@ -26,7 +25,7 @@ class Growth:
 
 
 @dataclass(frozen=True, slots=True)
-class Divergence:
+class DifferenceSeries:
     """One sentence, further lines, and the growth from there on."""
 
     sentence: str
@@ -34,21 +33,21 @@ class Divergence:
     growth: tuple[Growth, ...]
 
 
-def view_divergence(data: Mapping[str, Any] | None) -> Divergence | None:
-    """``Divergence.as_dict`` of ``seedpin.trace.diff`` as it is drawn; None where nothing was recorded."""
-    if not data or not data.get("sentence"):
+def view_divergence(found: Divergence | None) -> DifferenceSeries | None:
+    """A divergence as it is drawn; None where there is none, or nothing to say of it."""
+    if found is None or not found.sentence:
         return None
     pairs = (
-        ("place", "place"),
-        ("step", "step"),
-        ("golden_record", "golden"),
-        ("here_record", "here"),
-        ("level", "trace"),
+        ("place", found.place),
+        ("step", found.step),
+        ("golden", found.golden_record),
+        ("here", found.here_record),
+        ("trace", found.level),
     )
-    lines = [(label, str(data[key])) for key, label in pairs if data.get(key) not in (None, "")]
-    lines += [("also", str(hint)) for hint in data.get("hints") or ()]
-    rows = data.get("growth") or ()
-    return Divergence(str(data["sentence"]), tuple(lines), tuple(_growth(str(one), far) for one, far in rows))
+    lines = [(label, str(value)) for label, value in pairs if value not in (None, "")]
+    lines += [("also", hint) for hint in found.hints]
+    rows = tuple(_growth(label, far) for label, far in found.growth)
+    return DifferenceSeries(found.sentence, tuple(lines), rows)
 
 
 def _growth(label: str, distance: float | None) -> Growth:

@@ -25,6 +25,7 @@ from seedpin.errors import DamagedGoldenError, SeedpinError
 from seedpin.goldens.content import load
 from seedpin.goldens.store import Golden, read_golden
 from seedpin.kinds.registry import kind_of_fixture
+from seedpin.records import Facts, whole
 from seedpin.run.result import CheckResult
 
 _LARGEST_MEMBER = 1 << 28
@@ -74,9 +75,10 @@ def write_media(
     plain = all(side is None or _is_plain(side) for side in (golden, obtained))
     writer = _write_plain if plain else _write_previews
     sides, difference, step = writer(report, folder, golden, obtained, notes)
-    facts = [{} if side is None else side.manifest.facts for side in (golden, obtained)]
-    sizes = [(int(fact.get("width") or 0), int(fact.get("height") or 0)) for fact in facts]
+    facts: list[Facts] = [{} if side is None else side.manifest.facts for side in (golden, obtained)]
+    sizes = [(whole(fact, "width"), whole(fact, "height")) for fact in facts]
     ranges = [side.manifest.value_range for side in (obtained, golden) if side is not None]
+    rates = [fact.get("fps") for fact in reversed(facts)]
     low, high = next((one for one in ranges if one is not None), (0.0, 255.0))
     return Media(
         golden=sides[0],
@@ -87,7 +89,7 @@ def write_media(
         golden_size=sizes[0],
         obtained_size=sizes[1],
         alpha=any(fact.get("channels") == 4 for fact in facts),
-        fps=facts[1].get("fps") or facts[0].get("fps"),
+        fps=next((float(rate) for rate in rates if isinstance(rate, (int, float)) and rate), None),
         step=step,
         top=high - low,
         notes=tuple(notes),
@@ -138,7 +140,7 @@ def _read(run: Path, manifest: str | None, role: str, what: str, notes: list[str
 
 def _is_plain(golden: Golden) -> bool:
     facts = golden.manifest.facts
-    sides = [int(facts.get(key) or 0) for key in ("width", "height")]
+    sides = [whole(facts, key) for key in ("width", "height")]
     return facts.get("dtype") == "uint8" and max(sides) <= LARGEST_SIDE
 
 
@@ -171,11 +173,11 @@ def _members(golden: Golden) -> Iterator[bytes]:
     path = golden.file("frames")
     data = path.read_bytes()
     facts = golden.manifest.facts
-    shape = (int(facts["height"]), int(facts["width"]), int(facts["channels"]))
+    shape = (whole(facts, "height"), whole(facts, "width"), whole(facts, "channels"))
     if path.suffix == ".webp":
         members: Iterator[bytes] = iter([data])
     else:
-        count = int(golden.manifest.facts["frames"])
+        count = whole(golden.manifest.facts, "frames")
         with zipfile.ZipFile(path) as archive:
             if len(archive.infolist()) != count:
                 raise DamagedGoldenError(f"{path} does not hold the {count} frames that its manifest tells")

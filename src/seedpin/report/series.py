@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from seedpin.compare.metric import rank, words_of
+from seedpin.compare.recorded import Margin, RecordedMetrics, WorstValue
 
 STRIP_BINS = 40
 
@@ -43,15 +43,14 @@ class Strip:
     label: str
 
 
-def view_series(metrics: Mapping[str, Any], margins: Sequence[Mapping[str, Any]]) -> tuple[Series, ...]:
+def view_series(metrics: RecordedMetrics, margins: Sequence[Margin]) -> tuple[Series, ...]:
     """The series of a clip's metrics, those with a broken limit first. Empty for tensors."""
-    frames: Mapping[str, Sequence[float | None]] = metrics.get("frames") or {}
-    levels = "levels" if (metrics.get("data_range") or 0) > 2 else ""
+    levels = "levels" if (metrics.data_range or 0) > 2 else ""
     found = []
-    for name in sorted(frames, key=lambda name: rank(name, "clip")):
+    for name in sorted(metrics.frames, key=lambda name: rank(name, "clip")):
         words = words_of(name, metrics)
-        margin = next((entry for entry in margins if entry["metric"] == name), None)
-        worst = (metrics.get("worst") or {}).get(name) or {}
+        margin = next((entry for entry in margins if entry.metric == name), None)
+        worst = metrics.worst.get(name, WorstValue(None))
         found.append(
             Series(
                 name=name,
@@ -61,23 +60,23 @@ def view_series(metrics: Mapping[str, Any], margins: Sequence[Mapping[str, Any]]
                 format=words.format,
                 higher=words.higher,
                 best=words.equal if math.isfinite(words.equal) else None,
-                values=tuple(frames[name]),
-                limit=None if margin is None else margin["limit"],
-                broken=margin is not None and not margin["ok"],
-                worst_frame=worst.get("frame"),
-                worst_value=worst.get("value"),
+                values=metrics.frames[name],
+                limit=None if margin is None else margin.limit,
+                broken=margin is not None and not margin.ok,
+                worst_frame=worst.frame,
+                worst_value=worst.value,
             )
         )
     return tuple(sorted(found, key=lambda one: (not one.broken, one.limit is None)))
 
 
-def view_strip(metrics: Mapping[str, Any] | None) -> Strip | None:
+def view_strip(metrics: RecordedMetrics | None) -> Strip | None:
     """PSNR as bars: 100 dB is just visible, 20 dB and less is full height. None without frames."""
-    frames = (metrics or {}).get("frames") or {}
+    frames = {} if metrics is None else metrics.frames
     values, changed = frames.get("psnr"), frames.get("changed")
     if not values or not changed or len(values) < 2:
         return None
-    heights = [_height(value, share) for value, share in zip(values, changed, strict=True)]
+    heights = [_height(value, share) for value, share in zip(values, changed, strict=False)]
     size = math.ceil(len(heights) / STRIP_BINS)
     bars = tuple(max(heights[start : start + size]) for start in range(0, len(heights), size))
     differing = sum(height > 0 for height in heights)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from seedpin.compare.metric import words_of
+from seedpin.compare.recorded import Margin, RecordedMetrics
 from seedpin.printing import printable
 from seedpin.run.message import format_metrics, verdict_words
 from seedpin.run.result import SEVERITY, CheckResult, by_severity
@@ -13,21 +13,20 @@ from seedpin.run.result import SEVERITY, CheckResult, by_severity
 _WRITTEN = ("created", "updated", "new")
 
 
-def format_margins(margins: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any] | None = None) -> str:
+def format_margins(margins: Sequence[Margin], metrics: RecordedMetrics | None = None) -> str:
     """``psnr 43.10 dB of >= 45.00 dB at frame 7; ...``, broken limits first.
 
     ``metrics`` are those of the same record, which say how to write what is not seedpin's own.
     """
     parts = []
-    for margin in sorted(margins, key=lambda margin: bool(margin["ok"])):
-        metric = margin["metric"]
-        sign = ">=" if margin.get("direction") == "min" else "<="
-        frame = f" at frame {margin['frame']}" if margin.get("frame") is not None else ""
-        place = f" in {margin['place']}" if margin.get("place") else ""
-        mark = "" if margin["ok"] else " (broken)"
-        words = words_of(metric, metrics)
-        value, limit = words.text(margin["value"]), words.text(margin["limit"])
-        parts.append(f"{metric} {value}, limit {sign} {limit}{frame}{place}{mark}")
+    for margin in sorted(margins, key=lambda margin: margin.ok):
+        sign = ">=" if margin.direction == "min" else "<="
+        frame = f" at frame {margin.frame}" if margin.frame is not None else ""
+        place = f" in {margin.place}" if margin.place else ""
+        mark = "" if margin.ok else " (broken)"
+        words = words_of(margin.metric, metrics)
+        value, limit = words.text(margin.value), words.text(margin.limit)
+        parts.append(f"{margin.metric} {value}, limit {sign} {limit}{frame}{place}{mark}")
     return "; ".join(parts)
 
 
@@ -54,8 +53,8 @@ def format_shared_places(results: Sequence[CheckResult]) -> list[str]:
     places: dict[str, list[str]] = {}
     for result in results:
         found = result.divergence
-        if not result.passed and found is not None and found["kind"] != "clip" and found["place"]:
-            places.setdefault(found["place"], []).append(result.id)
+        if not result.passed and found is not None and found.kind != "clip" and found.place:
+            places.setdefault(found.place, []).append(result.id)
     shared = sorted(((len(ids), place) for place, ids in places.items() if len(ids) > 1), reverse=True)
     return [printable(f"{count} checks part at {place}") for count, place in shared]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seedpin.errors import RevisionError
 from seedpin.git import git, resolve_commit, short, succeeds
+from seedpin.goldens.manifest import Provenance
+from seedpin.run.result import Attribution
 
 RECORDED = "recorded in the golden"
 
@@ -21,33 +21,12 @@ class MintingCommit:
     how: str
 
 
-@dataclass(frozen=True, slots=True)
-class Attribution:
-    """``conclusion`` is "environment", "code", "both" or "unknown"; ``sentence`` says it in words.
-
-    ``golden``, ``minting`` and ``here`` are digests of the clip: as stored, as ``commit`` gives it in the
-    present environment, and as the present code does. ``places`` tell where bits part.
-    """
-
-    conclusion: str
-    sentence: str
-    commit: str = ""
-    how: str = ""
-    golden: str = ""
-    minting: str = ""
-    here: str = ""
-    places: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "places": list(self.places)}
-
-
-def minting_commit(top: Path, manifest: Path, updated: Mapping[str, Any]) -> MintingCommit:
+def minting_commit(top: Path, manifest: Path, updated: Provenance) -> MintingCommit:
     """The commit whose code gave a golden: the recorded one, or the one that committed the golden."""
-    recorded = str(updated.get("commit") or "")
+    recorded = updated.commit or ""
     if not recorded:
         return committing_commit(top, manifest, "its manifest records no commit")
-    if updated.get("dirty"):
+    if updated.dirty:
         return committing_commit(
             top, manifest, f"it was minted with uncommitted changes on {short(recorded)}"
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from seedpin.errors import (
 )
 from seedpin.git import write_ignored_folder
 from seedpin.goldens.content import verify_content
-from seedpin.goldens.manifest import Manifest, to_json
+from seedpin.goldens.manifest import Manifest, NotedDigest, to_json
 from seedpin.goldens.provenance import updated
 from seedpin.goldens.store import Golden, GoldenKey, GoldenStore, StagedGolden, digest_or_none, read_golden
 from seedpin.run.intake import contained
@@ -207,7 +207,7 @@ def _stage(
         obtained.manifest,
         accepted=_without(() if present is None else present.manifest.accepted, new),
         known_bad=_without(() if present is None else present.manifest.known_bad, new),
-        updated={**updated(folders.root, reason), "run": run.id},
+        updated=dataclasses.replace(updated(folders.root, reason), run=run.id),
     )
     obtained.path.write_text(to_json(manifest), encoding="utf-8")
     return StagedGolden(obtained.path, key, in_place), AppliedDecision(
@@ -274,7 +274,7 @@ def _stage_also(
             f"{result.id} cannot be accepted besides its golden: {why}", hint="accept it without --also"
         )
     old = present.manifest
-    entry = {"digest": obtained.digest, "reason": reason}
+    entry = NotedDigest(obtained.digest, reason)
     manifest = dataclasses.replace(
         old,
         accepted=(*_without(old.accepted, obtained.digest), entry),
@@ -305,7 +305,7 @@ def _stage_known_bad(
     manifest = dataclasses.replace(
         old,
         accepted=_without(old.accepted, digest),
-        known_bad=(*_without(old.known_bad, digest), {"digest": digest, "reason": reason}),
+        known_bad=(*_without(old.known_bad, digest), NotedDigest(digest, reason)),
     )
     folder.mkdir()
     staged = _stage_manifest(present, manifest, folder / "bad")
@@ -324,5 +324,5 @@ def _stage_manifest(golden: Golden, manifest: Manifest, folder: Path) -> Path:
     return path
 
 
-def _without(entries: Sequence[Mapping[str, str]], digest: str) -> tuple[Mapping[str, str], ...]:
-    return tuple(entry for entry in entries if entry["digest"] != digest)
+def _without(entries: Sequence[NotedDigest], digest: str) -> tuple[NotedDigest, ...]:
+    return tuple(entry for entry in entries if entry.digest != digest)

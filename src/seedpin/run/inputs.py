@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seedpin.compare.recorded import RecordedMetrics
 from seedpin.compare.verdict import facts_differences
-from seedpin.environment.fingerprint import Environment, difference
+from seedpin.environment.fingerprint import Environment, EnvironmentChange, difference
 from seedpin.errors import RunError, UsageError
 from seedpin.goldens.content import load
 from seedpin.goldens.manifest import Manifest
 from seedpin.goldens.store import GoldenKey, read_golden, write_staged
-from seedpin.kinds.base import AnyKind, Facts, Obtained, Range, obtain_value
+from seedpin.kinds.base import AnyKind, Obtained, Range, obtain_value
 from seedpin.kinds.registry import kind_named, kind_of_fixture, kind_that_opens
+from seedpin.records import Facts, as_record
 from seedpin.run.intake import checked_results, contained
 from seedpin.run.ledger import GOLDEN, OBTAINED, Run, decidable
 from seedpin.run.result import CheckResult
@@ -147,14 +149,16 @@ def compare_inputs(first: ComparedInput, second: ComparedInput) -> CheckResult:
         return record
     metrics = kind.compare(one, other)
     said = (metrics.summary(),) if metrics.summary() else ()
-    return dataclasses.replace(record, verdict="changed", metrics=metrics.as_dict(), reasons=said)
+    return dataclasses.replace(
+        record, verdict="changed", metrics=as_record(RecordedMetrics, metrics.as_dict()), reasons=said
+    )
 
 
-def _changes(first: ComparedInput, second: ComparedInput) -> tuple[Mapping[str, Any], ...]:
+def _changes(first: ComparedInput, second: ComparedInput) -> tuple[EnvironmentChange, ...]:
     if first.manifest is None or second.manifest is None:
         return ()
-    old, new = (Environment.from_dict(one.environment) for one in (first.manifest, second.manifest))
-    return tuple(change.as_dict() for change in difference(old, new))
+    old, new = (Environment.of(one.environment) for one in (first.manifest, second.manifest))
+    return difference(old, new)
 
 
 def write_pair(

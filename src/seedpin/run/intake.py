@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from seedpin.errors import RunError
+from seedpin.records import RecordError, read_record
 from seedpin.run.ledger import GOLDEN, OBTAINED, Run, latest_results, runs
-from seedpin.run.result import SEVERITY, CheckResult, from_dict
-from seedpin.run.schema import wrong_fields
+from seedpin.run.result import CheckResult
 from seedpin.run.zips import SAFE_PATH, extract_run
-from seedpin.untrusted import parse_json, read_plain
+from seedpin.untrusted import read_plain
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _LARGEST_RESULTS = 1 << 28
@@ -159,16 +159,12 @@ def _check_lines(path: Path) -> None:
     lines = read_plain(path, _LARGEST_RESULTS).split(b"\n")[:-1]
     for number, line in enumerate(lines, 1):
         try:
-            result = from_dict(parse_json(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            read_record(CheckResult, line)
+        except RecordError as error:
+            where = f"a record in {path}, line {number},"
+            raise RunError(f"{where} is not what seedpin writes: {error}", hint=_FETCH) from error
+        except ValueError as error:
             raise RunError(f"line {number} of {path} is no record: {error}", hint=_FETCH) from error
-        where = f"a record in {path}, line {number},"
-        if not isinstance(result.verdict, str) or result.verdict not in SEVERITY:
-            raise RunError(f"{where} has the verdict {result.verdict!r}", hint=_FETCH)
-        wrong = wrong_fields(result)
-        if wrong:
-            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-            raise RunError(f"{where} has fields of another type: {', '.join(wrong[:5])}{more}", hint=_FETCH)
 
 
 def _check_record(run: Run, result: CheckResult) -> None:

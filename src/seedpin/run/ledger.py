@@ -7,17 +7,20 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seedpin.git import write_ignored_folder
 from seedpin.goldens.provenance import now
+from seedpin.records import as_plain, read_record
 from seedpin.untrusted import parse_json, read_plain
 
 if TYPE_CHECKING:
     from seedpin.run.result import CheckResult
+
+T = TypeVar("T")
 
 _LARGEST_META = 1 << 26
 
@@ -28,7 +31,7 @@ GOLDEN = "golden"
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ReviewDecision:
     """What somebody decided on a check: ``decision`` is "accept", "reject" or "undo".
 
     ``effect`` says what became of the golden: "created", "updated", "also" (one more accepted digest),
@@ -42,8 +45,8 @@ class Decision:
     effect: str = ""
 
 
-def decision_now(check: str, decision: str, reason: str, effect: str = "") -> Decision:
-    return Decision(check, decision, reason, now(), effect)
+def decision_now(check: str, decision: str, reason: str, effect: str = "") -> ReviewDecision:
+    return ReviewDecision(check, decision, reason, now(), effect)
 
 
 def new_run_id() -> str:
@@ -71,20 +74,16 @@ class Run:
     def decisions_path(self) -> Path:
         return self.decisions_file or self.path / "decisions.jsonl"
 
-    def write_decision(self, decision: Decision) -> None:
+    def write_decision(self, decision: ReviewDecision) -> None:
         """Appends one decision. Raises OSError where the run's folder cannot be written."""
         self.decisions_path.parent.mkdir(parents=True, exist_ok=True)
         with self.decisions_path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(decision), sort_keys=True) + "\n")
+            stream.write(json.dumps(as_plain(decision), sort_keys=True) + "\n")
 
-    def decisions(self) -> dict[str, Decision]:
+    def decisions(self) -> dict[str, ReviewDecision]:
         """The last decision on each check, by its id; one that was undone is left out."""
-        found: dict[str, Decision] = {}
-        for data in _lines(self.decisions_path):
-            try:
-                decision = Decision(**{key: str(value) for key, value in data.items()})
-            except (TypeError, AttributeError):
-                continue
+        found: dict[str, ReviewDecision] = {}
+        for decision in _records(ReviewDecision, self.decisions_path):
             found.pop(decision.id, None)
             if decision.decision in {"accept", "reject"}:
                 found[decision.id] = decision
@@ -108,7 +107,7 @@ class Run:
 
     def write_result(self, result: CheckResult) -> None:
         """Appends one record; a crash later loses none before it."""
-        line = json.dumps(result.as_dict(), sort_keys=True, allow_nan=False)
+        line = json.dumps(as_plain(result), sort_keys=True, allow_nan=False)
         with self.results_path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
@@ -119,31 +118,24 @@ class Run:
 
 def read_results(path: Path) -> Iterator[CheckResult]:
     """The records of a file in order; what is none is left out."""
-    from seedpin.run.result import from_dict
-    from seedpin.run.schema import wrong_fields
+    from seedpin.run.result import CheckResult
 
-    for data in _lines(path):
-        try:
-            result = from_dict(data)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
-        if not wrong_fields(result):
-            yield result
+    return _records(CheckResult, path)
 
 
 def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-def _lines(path: Path) -> Iterator[Any]:
-    """The JSON values of a file with one on each line; what is no JSON is left out."""
+def _records(kind: type[T], path: Path) -> Iterator[T]:
+    """The records of a file with one on each line; what is none is left out."""
     try:
         lines = read_plain(path).split(b"\n")
     except OSError:
         return
     for line in lines:
         with contextlib.suppress(ValueError):
-            yield parse_json(line)
+            yield read_record(kind, line)
 
 
 def latest_results(run: Run) -> list[CheckResult]:

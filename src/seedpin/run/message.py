@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
 
 from seedpin.compare.metric import words_of
+from seedpin.compare.recorded import RecordedMetrics
+from seedpin.environment.fingerprint import EnvironmentChange, format_difference
 from seedpin.environment.measured import is_measured
 from seedpin.printing import printable
 from seedpin.run.result import CheckResult
@@ -16,16 +16,14 @@ def verdict_words(verdict: str) -> str:
     return verdict.replace("-", " ")
 
 
-def format_metrics(metrics: Mapping[str, Any] | None) -> str:
+def format_metrics(metrics: RecordedMetrics | None) -> str:
     """One line: the worst value of each metric and its frame."""
-    if not metrics:
+    if metrics is None:
         return ""
-    worst: Mapping[str, Mapping[str, Any]] = metrics.get("worst", {})
     parts = []
-    for metric, entry in worst.items():
-        place = entry.get("place")
-        where = f" in {place}" if place else ""
-        parts.append(f"{metric} {words_of(metric, metrics).text(entry['value'])}{where}")
+    for metric, entry in metrics.worst.items():
+        where = f" in {entry.place}" if entry.place else ""
+        parts.append(f"{metric} {words_of(metric, metrics).text(entry.value)}{where}")
     return ", ".join(parts)
 
 
@@ -49,7 +47,7 @@ def format_failure(
     ]
     lines += [f"  {reason}" for reason in result.reasons]
     if result.divergence is not None:
-        lines.append(f"  where: {result.divergence['sentence']}")
+        lines.append(f"  where: {result.divergence.sentence}")
     lines += [f"  looks like: {hint_}" for hint_ in result.hints]
     if worst := format_metrics(result.metrics):
         lines.append(f"  worst: {worst}")
@@ -81,13 +79,11 @@ def format_environment(result: CheckResult) -> list[str]:
     shown = [
         change
         for change in result.environment_changes
-        if (change["moves_bits"] and not is_measured(change["key"])) or other_cpu(change)
+        if (change.moves_bits and not is_measured(change.key)) or other_cpu(change)
     ]
     if not shown:
         return lines
-    from seedpin.environment.fingerprint import Change, format_difference
-
-    table = format_difference([Change(**change) for change in shown]).splitlines()
+    table = format_difference(shown).splitlines()
     return [*(lines or ["  environment:"]), *(f"    {line}" for line in table)]
 
 
@@ -98,8 +94,8 @@ def what_agrees(measured: int | None) -> str:
     return f"versions, settings and {measured} measured operations agree"
 
 
-def other_cpu(change: Mapping[str, Any]) -> bool:
-    return change["key"] == "cpu_model" and None not in (change["golden"], change["here"])
+def other_cpu(change: EnvironmentChange) -> bool:
+    return change.key == "cpu_model" and None not in (change.golden, change.here)
 
 
 def _next_step(result: CheckResult) -> str:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from msgspec import Meta
+
+from seedpin.compare.recorded import Margin, RecordedMetrics
+from seedpin.environment.fingerprint import EnvironmentChange, StoredEnvironment
+from seedpin.records import Facts, Scalar, as_plain
+from seedpin.trace.diff.divergence import Divergence
 
 SCHEMA = 1
 
@@ -21,12 +27,32 @@ SEVERITY = (
     "within-tolerance",
     "identical",
 )
+VerdictWord = Annotated[str, Meta(pattern=rf"\A({'|'.join(SEVERITY)})\Z")]
 PASSING = frozenset({"identical", "within-tolerance"})
 
 
 @dataclass(frozen=True, slots=True)
+class Attribution:
+    """Whether code or environment moved the bits: "environment", "code", "both" or "unknown".
+
+    ``sentence`` says the ``conclusion`` in words. ``golden``, ``minting`` and ``here`` are digests of the
+    clip: as stored, as ``commit`` gives it in the present environment, and as the present code does; ``how``
+    says how that commit is known. ``places`` tell where bits part.
+    """
+
+    conclusion: str
+    sentence: str
+    commit: str = ""
+    how: str = ""
+    golden: str = ""
+    minting: str = ""
+    here: str = ""
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check of one attempt of one test. JSON-able by ``as_dict``; paths use ``/``.
+    """One check of one attempt of one test; paths use ``/``.
 
     ``golden`` is the manifest's path relative to the golden folder; ``obtained`` and ``golden_copy`` are
     manifests relative to the run's folder, kept when the check did not pass. ``manifest_digest`` is the
@@ -42,7 +68,7 @@ class CheckResult:
     test: str
     check: str
     kind: str
-    verdict: str
+    verdict: VerdictWord
     device_class: str
     golden: str
     message: str
@@ -56,19 +82,19 @@ class CheckResult:
     manifest_digest: str | None = None
     obtained: str | None = None
     golden_copy: str | None = None
-    facts_golden: Mapping[str, Any] = field(default_factory=dict)
-    facts_obtained: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] | None = None
-    tolerance: Mapping[str, Any] | None = None
-    margins: tuple[Mapping[str, Any], ...] = ()
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    environment_changes: tuple[Mapping[str, Any], ...] = ()
+    facts_golden: Facts = field(default_factory=dict)
+    facts_obtained: Facts = field(default_factory=dict)
+    metrics: RecordedMetrics | None = None
+    tolerance: Mapping[str, Scalar] | None = None
+    margins: tuple[Margin, ...] = ()
+    environment: StoredEnvironment = field(default_factory=StoredEnvironment)
+    environment_changes: tuple[EnvironmentChange, ...] = ()
     measured: int | None = None
     reasons: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
-    divergence: Mapping[str, Any] | None = None
+    divergence: Divergence | None = None
     written: str | None = None
-    attribution: Mapping[str, Any] | None = None
+    attribution: Attribution | None = None
     reason: str = ""
     seconds: float = 0.0
     attempt: int = 1
@@ -84,34 +110,16 @@ class CheckResult:
         """Whether the check is no reason to fail its test: it passed its gate, or an update accepted it."""
         return self.verdict in PASSING or self.written in {"created", "updated", "staged", "new", "kept"}
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def from_dict(data: Mapping[str, Any]) -> CheckResult:
-    """The record that ``as_dict`` gave; fields of later versions are left out.
-
-    Raises:
-        KeyError, TypeError: a field without default is absent.
-    """
-    known = {entry.name for entry in fields(CheckResult)}
-    values = {key: value for key, value in data.items() if key in known}
-    for key in ("margins", "environment_changes", "reasons", "hints"):
-        values[key] = tuple(values.get(key) or ())
-    return CheckResult(**values)
+    def as_dict(self) -> dict[str, object]:
+        """Plain data, as it travels on a report and as JSON holds it."""
+        return as_plain(self)
 
 
 def by_severity(results: list[CheckResult]) -> list[CheckResult]:
     """Worst verdict first, then the largest share of the limit used, then by name."""
 
     def rank(result: CheckResult) -> tuple[int, float, str]:
-        worst = max((_used(margin) for margin in result.margins), default=0.0)
+        worst = max((margin.share for margin in result.margins), default=0.0)
         return SEVERITY.index(result.verdict), -worst, result.id
 
     return sorted(results, key=rank)
-
-
-def _used(margin: Mapping[str, Any]) -> float:
-    """The share of a limit that was used; None in the record stands for infinity."""
-    used = margin.get("used", 0.0)
-    return math.inf if used is None else float(used)

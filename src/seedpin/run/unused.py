@@ -172,9 +172,9 @@ def _judge(
         return "unused", "its test passed and did not check it"
     if only_unchecked:
         return "kept", ""
-    if str(entry.manifest.updated.get("when", "")) > told.began:
+    if (entry.manifest.updated.when or "") > told.began:
         return "kept", "it is newer than the run"
-    if str(entry.manifest.updated.get("moved", "")) >= told.began:  # a move may follow within the second
+    if (entry.manifest.updated.moved or "") >= told.began:  # a move may follow within the second
         return "kept", "it was moved since the run"
     if "::" not in test:
         return "kept", "a script asks for it (seedpin.check), of which no run of pytest tells"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
-
-from seedpin.errors import TraceError
+from typing import Literal, TypeAlias
 
 __all__ = ["Cause", "Divergence"]
 
@@ -48,32 +45,3 @@ class Divergence:
     hints: tuple[str, ...] = ()
     """What else is known: changed hyper-parameters, weights, attention kernels."""
     level: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "kind": self.kind,
-            "place": self.place,
-            "step": self.step,
-            "sentence": self.sentence,
-            "golden_record": self.golden_record,
-            "here_record": self.here_record,
-            "level": self.level,
-            "growth": [list(row) for row in self.growth],
-            "hints": list(self.hints),
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Divergence:
-        """The reverse of ``as_dict``; raises TraceError for anything else."""
-        try:
-            return cls(
-                *(data["kind"], str(data["place"]), data["step"], str(data["sentence"])),
-                golden_record=str(data["golden_record"]),
-                here_record=str(data["here_record"]),
-                growth=tuple((str(name), apart) for name, apart in data["growth"]),
-                hints=tuple(str(hint) for hint in data["hints"]),
-                level=str(data["level"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise TraceError(f"this is no divergence: {error!r}", hint="run the tests again") from error
