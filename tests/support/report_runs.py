@@ -256,7 +256,7 @@ def demo_run(state: Path) -> Run:
         metrics=RecordedMetrics(
             kind="tensors",
             worst={key: WorstValue(value, place="latents") for key, value in latents.items()},
-            tensors=(RecordedTensor("latents", **latents, peak=4.2),),
+            tensors=(RecordedTensor("latents", 1.2e-4, 7.1e-9, 0.003, 0.0001, peak=4.2),),
         ),
     )
     calm = moving_shapes(seed=3)
