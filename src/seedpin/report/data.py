@@ -285,16 +285,12 @@ def _primary(margin: Margin | None, metrics: RecordedMetrics) -> str:
     return next((name for name in metrics.worst if words_of(name, metrics).leads), "")
 
 
-def _measured(metrics: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+def _measured(metrics: RecordedMetrics) -> tuple[tuple[str, str, str], ...]:
     """Label, worst value and place of each metric of a kind that has neither frames nor tensors."""
-    if metrics.get("frames") or metrics.get("tensors"):
+    if metrics.frames or metrics.tensors:
         return ()
-    worst: Mapping[str, Mapping[str, Any]] = metrics.get("worst") or {}
-    told = {name: words_of(name, metrics) for name in worst}
-    return tuple(
-        (words.title, words.text(worst[name]["value"]), str(worst[name].get("place") or ""))
-        for name, words in told.items()
-    )
+    told = ((words_of(name, metrics), worst) for name, worst in metrics.worst.items())
+    return tuple((words.title, words.text(worst.value), worst.place or "") for words, worst in told)
 
 
 _IN_GOLDEN = {"peak": "Peak in golden"}
