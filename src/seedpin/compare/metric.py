@@ -336,7 +336,7 @@ def words_of(name: str, metrics: RecordedMetrics | None) -> Metric:
     told = None if metrics is None else metrics.described.get(name)
     if told is None:
         kind = "clip" if metrics is None else metrics.kind
-        return _OWN.get((kind, name)) or _by_name(name)
+        return OWN_ROWS.get((kind, name)) or _by_name(name)
     return Metric(
         name,
         kind="clip" if metrics is None else metrics.kind,
