@@ -334,23 +334,16 @@ def test_mesh(golden_mesh):
 """
 
 
-def bring(project: Project, name: str, entry: str, version: str = "1.2") -> None:
+def bring(project: Project, name: str, entry: str) -> None:
     """An installed distribution with one entry point of the group ``seedpin.kinds``."""
-    folder = f"site/{name}-{version}.dist-info"
-    project.write(
-        {
-            f"{folder}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-            f"{folder}/entry_points.txt": f"[seedpin.kinds]\n{entry}\n",
-        }
-    )
+    project.bring(name, "seedpin.kinds", entry)
 
 
 @pytest.fixture
-def meshes(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+def meshes(project: Project) -> Project:
     (project.root / "test_ball.py").unlink()
     project.write({"site/meshkind.py": MESH, "test_mesh.py": MESH_TEST})
     bring(project, "mesh-golden", "mesh = meshkind:MESH")
-    monkeypatch.setenv("PYTHONPATH", str(project.root / "site"))
     return project
 
 

@@ -174,3 +174,36 @@ def test_an_own_metric_below_the_root_is_told_where_it_has_to_be_to_prove_a_gold
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*'brightness' is not registered in pytest's main process*of the root*"])
     assert not (project.root / "golden").exists()
+
+
+PACKAGE = """
+import seedpin
+
+
+def farthest(golden, obtained):
+    return abs(golden - obtained).max()
+
+
+FARTHEST = seedpin.Metric("farthest", farthest, unit="%", high=1.0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("farthest = metricspack:FARTHEST", "*farthest 1.176 %, limit <= 2 % at frame 0*"),
+        (
+            "farthest = nothing:FARTHEST",
+            "*'farthest' of pack 1.2 cannot be used: it cannot be loaded: *",
+        ),
+        ("nearest = metricspack:FARTHEST", "*'nearest' of pack 1.2 cannot be used: it is called 'farthest'*"),
+        ("farthest = metricspack:farthest", "*'farthest' of pack 1.2 cannot be used: *is no metric*"),
+    ],
+)
+def test_a_package_brings_a_metric(project: Project, entry: str, says: str) -> None:
+    """An entry point of the group is a metric as any other; what is none is told with its distribution."""
+    project.write({"site/metricspack.py": PACKAGE, "test_ball.py": TEST.format(tolerance="None")})
+    project.mint()
+    project.bring("pack", "seedpin.metrics", entry)
+    project.write({"test_ball.py": TEST.format(tolerance='{"farthest": 0.02}')})
+    project.pytest(env=SHIFTED, fresh=True).stdout.fnmatch_lines([says])

@@ -126,6 +126,17 @@ class Project:
                 return self._pytester.runpytest_inprocess(*fixed, *arguments)
             return self._pytester.runpytest_subprocess(*fixed, *arguments)
 
+    def bring(self, name: str, group: str, entry: str, version: str = "1.2") -> None:
+        """A distribution with one entry point, for fresh processes; its modules lie in ``site``."""
+        folder = f"site/{name}-{version}.dist-info"
+        self.write(
+            {
+                f"{folder}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+                f"{folder}/entry_points.txt": f"[{group}]\n{entry}\n",
+            }
+        )
+        self._monkeypatch.setenv("PYTHONPATH", str(self.root / "site"))
+
     def golden_files(self) -> dict[str, bytes]:
         """Every file below golden/ with its content."""
         folder = self.root / "golden"

@@ -18,7 +18,7 @@ from seedpin.errors import MetricError
 Function: TypeAlias = "Callable[[Any, Any], float | Sequence[float]]"
 RESERVED = frozenset({"same_environment", "use", "name", "kind"})
 """What stands beside limits in tables, or in records."""
-FORMAT = re.compile(r"\.\d{1,2}[fg]")
+FORMAT = re.compile(r"\.\d{1,2}f|\.[1-9]\d?g")
 
 
 @dataclass(frozen=True, slots=True)
