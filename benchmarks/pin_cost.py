@@ -16,8 +16,8 @@ import torch
 
 from seedpin.options import LEVELS
 from seedpin.pinning import sources, switches
-from seedpin.pinning.origin import find_origin
 from seedpin.pinning.pin import pin
+from seedpin.pinning.pin_origin import find_origin
 
 REPEATS = 400
 

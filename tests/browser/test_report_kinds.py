@@ -9,7 +9,7 @@ import pytest
 
 from seedpin.kinds.audio import AUDIO, wav_of
 from seedpin.report.html import write_report
-from seedpin.run.inputs import compare_inputs, find_inputs, write_pair
+from seedpin.run.compared_inputs import compare_inputs, find_inputs, write_pair
 from seedpin.run.ledger import Run
 from support.tabs import Tabs, until
 

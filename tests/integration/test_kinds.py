@@ -12,7 +12,7 @@ import pytest
 
 from seedpin import GoldenMismatch, check
 from seedpin import pin as seedpin_pin
-from seedpin.report.contact import contact_sheet
+from seedpin.report.contact_sheet import contact_sheet
 from seedpin.run.ledger import Run, latest_results
 from support.commands import Done, seedpin, zip_folder
 from support.project import Project

@@ -10,7 +10,7 @@ import pytest
 from seedpin.goldens.inventory import GoldenEntry, walk_goldens, write_pruned
 from seedpin.goldens.store import GoldenStore
 from seedpin.run.ledger import runs
-from seedpin.run.unused import find_unused, last_of_test, used_since, whole_run
+from seedpin.run.unused_goldens import find_unused, last_of_test, used_since, whole_run
 from support.commands import Done, seedpin
 from support.project import Project
 

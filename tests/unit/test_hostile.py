@@ -41,7 +41,7 @@ from seedpin.report.terminal import format_summary, format_tally
 from seedpin.run.intake import checked_results
 from seedpin.run.ledger import Run, decidable
 from seedpin.run.message import format_failure
-from seedpin.run.unused import whole_run
+from seedpin.run.unused_goldens import whole_run
 from seedpin.trace.model import Fingerprint, ModuleInfo, Record, Trace, Value
 from seedpin.trace.storage import from_bytes, to_bytes
 from support.goldens import stage

@@ -18,7 +18,7 @@ from torch.utils import _device
 
 from seedpin.blas import BlasThreads
 from seedpin.errors import AutotuneError
-from seedpin.pinning import ambient, fp32, kept, switches
+from seedpin.pinning import accessors, fp32, kept_switches, switches
 from seedpin.pinning.pin import pin
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ needs_keys = pytest.mark.skipif(not fp32.HAS_KEYS, reason="needs the fp32_precis
 CUDA: Any = torch.backends.cuda
 OVERRIDES: Any = torch.overrides
 DETERMINISTIC: Any = torch.utils.deterministic
-META = ambient.DefaultDevice(_device.DeviceContext("meta"), torch.device("meta"))
+META = accessors.DefaultDevice(_device.DeviceContext("meta"), torch.device("meta"))
 FLIPPED: dict[type, Callable[[Any], Any]] = {bool: lambda v: not v, int: lambda v: v - 1 if v > 1 else v + 1}
 # Another value for each row whose value is neither.
 OTHER: dict[str, Callable[[Any], Any]] = {
@@ -233,8 +233,8 @@ class FakeTunable:
 def test_tunableop_that_tunes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under strict, TunableOp may read its results and may not make new ones."""
     tunable = FakeTunable()
-    monkeypatch.setattr(kept, "_tunable", tunable)
-    monkeypatch.setattr(kept, "TUNABLE", True)
+    monkeypatch.setattr(kept_switches, "_tunable", tunable)
+    monkeypatch.setattr(kept_switches, "TUNABLE", True)
     with pin(1):
         pass
     tunable.on = True

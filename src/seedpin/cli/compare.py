@@ -12,7 +12,7 @@ from seedpin.cli._shared import find_project, print_json, project_options
 from seedpin.environment.measured import things_in_words
 from seedpin.errors import UsageError
 from seedpin.records import as_plain
-from seedpin.run.inputs import ComparedInput, compare_inputs, find_inputs, write_pair
+from seedpin.run.compared_inputs import ComparedInput, compare_inputs, find_inputs, write_pair
 from seedpin.run.ledger import Run
 from seedpin.run.message import format_metrics, verdict_words
 from seedpin.run.result import CheckResult

@@ -13,7 +13,7 @@ from seedpin.cli._shared import Project, find_project, project_options, size_wor
 from seedpin.errors import PruneRefusedError, UsageError
 from seedpin.goldens.inventory import GoldenEntry, Inventory, walk_goldens, write_pruned
 from seedpin.run.ledger import Run, latest_results, runs
-from seedpin.run.unused import (
+from seedpin.run.unused_goldens import (
     Judged,
     Told,
     Unused,

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from seedpin.errors import ConfigError, EntropyWarning, PinError
-from seedpin.pinning.placed import calling_frame, warn_at, warn_at_frame
+from seedpin.pinning.caller_warnings import calling_frame, warn_at, warn_at_frame
 from seedpin.trace import drawing
 from seedpin.trace.record.imports import originals_for_imports
 from seedpin.trace.record.patching import Patches

@@ -29,7 +29,7 @@ import torch
 
 from seedpin.errors import VendorDefinedOpError, VendorDefinedOpWarning
 from seedpin.pinning import elementary
-from seedpin.pinning.placed import calling_frame, warn_at_frame
+from seedpin.pinning.caller_warnings import calling_frame, warn_at_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

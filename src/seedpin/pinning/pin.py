@@ -21,7 +21,7 @@ from seedpin.options import DEFAULT_SEED
 from seedpin.options import LEVELS as LEVELS
 from seedpin.pinning import nondeterminism, sources, stack, switches
 from seedpin.pinning.devices import DeviceWatch
-from seedpin.pinning.origin import find_origin
+from seedpin.pinning.pin_origin import find_origin
 from seedpin.pinning.profiles import active_profile, verify_profile
 from seedpin.pinning.stack import current_pin as current_pin
 from seedpin.pinning.stack import last_pin as last_pin

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from seedpin.errors import ConcurrentPinError, PinError, PinOrderWarning, SeedpinWarning
 from seedpin.pinning import nondeterminism, sources, switches
-from seedpin.pinning.deferred import ImportWatch
+from seedpin.pinning.import_watch import ImportWatch
 from seedpin.pinning.streams import Twins, TwinWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seedpin.pinning.origin import Origin
     from seedpin.pinning.pin import Pin
+    from seedpin.pinning.pin_origin import PinOrigin
 
 _T = TypeVar("_T")
 
@@ -39,7 +39,7 @@ class Frame:
     """What was before a pin, or, with ``pin`` None, before a hole in one; compared by identity."""
 
     pin: Pin | None
-    origin: Origin
+    origin: PinOrigin
     sources: dict[str, Any] = field(default_factory=dict)
     switches: dict[str, Any] = field(default_factory=dict)
     begun: bool = False

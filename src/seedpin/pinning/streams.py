@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from seedpin.errors import SameStreamWarning
-from seedpin.pinning.placed import calling_frame, warn_at_frame
+from seedpin.pinning.caller_warnings import calling_frame, warn_at_frame
 from seedpin.trace.record.draws import generator_of
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import torch
 from seedpin import blas
 from seedpin.errors import AutotuneError
 from seedpin.pinning import fp32, kernels
-from seedpin.pinning.kept import KEPT, is_tuning
+from seedpin.pinning.kept_switches import KEPT, is_tuning
 from seedpin.pinning.restoring import run_all
 from seedpin.pinning.switch import DYNAMO as DYNAMO
 from seedpin.pinning.switch import INDUCTOR, STANCE, Switch, attribute, keep, late, row, to

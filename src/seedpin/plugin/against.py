@@ -14,7 +14,7 @@ from seedpin.errors import SeedpinError, UpdateRefusedError, UsageError
 from seedpin.git import is_dirty, merge_base, resolve_commit, short
 from seedpin.plugin.fresh_start import invocation_of
 from seedpin.plugin.nodes import asks_for_goldens, node_of
-from seedpin.plugin.state import AGAINST
+from seedpin.plugin.stash_keys import AGAINST
 from seedpin.printing import printable
 from seedpin.revisions.against import Against
 from seedpin.revisions.cache import read_index

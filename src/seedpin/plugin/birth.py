@@ -13,7 +13,7 @@ import pytest
 
 from seedpin.errors import SeedpinError, UnprovedError
 from seedpin.plugin.nodes import node_of
-from seedpin.plugin.state import AGAINST
+from seedpin.plugin.stash_keys import AGAINST
 
 if TYPE_CHECKING:
     from seedpin.checking.proof import Proof

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from seedpin.plugin.nodes import node_of
-from seedpin.plugin.state import AGAINST, RUN
+from seedpin.plugin.stash_keys import AGAINST, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

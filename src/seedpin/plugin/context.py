@@ -10,7 +10,7 @@ from seedpin.checking.context import CheckContext
 from seedpin.goldens.store import GoldenStore
 from seedpin.plugin.nodes import node_of
 from seedpin.plugin.regressions import perform
-from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, RUN, RUNNING, UPDATE
+from seedpin.plugin.stash_keys import AGAINST, CONFIG, CURRENT_TEST, EARLIER, ITEM, RUN, UPDATE
 
 
 def context_of(request: pytest.FixtureRequest, fixture: str) -> CheckContext:
@@ -29,7 +29,7 @@ def context_of(request: pytest.FixtureRequest, fixture: str) -> CheckContext:
         marker=functools.partial(item.get_closest_marker, "golden"),
         earlier=earlier,
         revision=stash.get(AGAINST, None),
-        pin_behind=functools.partial(stash[RUNNING].pin_behind, item),
+        pin_behind=functools.partial(stash[CURRENT_TEST].pin_behind, item),
         living=lambda: {node_of(living) for living in request.session.items},
         last_step=functools.partial(perform, request),
     )

@@ -28,8 +28,8 @@ from seedpin.plugin.fixtures import (
     seeded_model,
     seeded_model_factory,
 )
-from seedpin.plugin.leftover import LeftoverPins
-from seedpin.plugin.state import CONFIG, UPDATE, VARIABLES
+from seedpin.plugin.leftover_pins import LeftoverPins
+from seedpin.plugin.stash_keys import CONFIG, UPDATE, VARIABLES
 from seedpin.process import REQUEST_VARIABLE, RUN_VARIABLE
 
 __all__ = [
@@ -151,7 +151,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(fixtures_of(further_kinds()), "seedpin-further-kinds")
     except SeedpinError as error:
         raise pytest.UsageError(str(error)) from error
-    from seedpin.plugin.running import Running
+    from seedpin.plugin.current_test import CurrentTest
     from seedpin.plugin.session import SeedpinSession
 
     # A pytest that a test of such a session starts has the variable too, and not the option.
@@ -159,7 +159,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from seedpin.plugin.inner import register as register_inner
 
         register_inner(config)  # first: what is not to run is dropped before anybody looks at it
-    config.pluginmanager.register(Running(config), "seedpin-running")
+    config.pluginmanager.register(CurrentTest(config), "seedpin-running")
     session = SeedpinSession(config)
     config.pluginmanager.register(session, "seedpin-session")
     config.pluginmanager.register(LeftoverPins(), "seedpin-leftover-pins")
@@ -175,7 +175,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _update(config: pytest.Config) -> Update:
     if config.getoption("seedpin_collect") or config.getoption("seedpin_thorough"):
-        _refuse_foreign_collect(config)
+        _refuse_collect_by_hand(config)
         return Update("all", "", collect=True, thorough=config.getoption("seedpin_thorough"))
     mode = config.getoption("update_golden")
     reason = config.getoption("golden_reason")
@@ -190,7 +190,7 @@ def _update(config: pytest.Config) -> Update:
     return Update(mode, reason)
 
 
-def _refuse_foreign_collect(config: pytest.Config) -> None:
+def _refuse_collect_by_hand(config: pytest.Config) -> None:
     """The flags of seedpin's own runs in other processes take every clip as a golden, unasked: they are for
     those runs alone, which name the folder of their results and a folder of their own for these goldens.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seedpin.plugin.state import CONFIG, ITEM, RUNNING
+from seedpin.plugin.stash_keys import CONFIG, CURRENT_TEST, ITEM
 
 if TYPE_CHECKING:
     from seedpin.checking.gate import ClipGate, Gate, TensorGate
@@ -24,7 +24,7 @@ def seeded_model(request: pytest.FixtureRequest) -> Callable[..., SeededModel]:
     """
     from seedpin.pinning.audit import AuditPolicy
     from seedpin.pinning.model import seeded_model as wrap_model
-    from seedpin.plugin.running import pin_of, watch
+    from seedpin.plugin.current_test import pin_of, watch
 
     settings = request.config.stash[CONFIG]
     default_seed, default_level = pin_of(request.node, settings)
@@ -59,7 +59,7 @@ def seeded_model_factory(request: pytest.FixtureRequest) -> Callable[..., Seeded
     """
     from seedpin.pinning.model import seeded_model as wrap_model
     from seedpin.pinning.pin import last_pin
-    from seedpin.plugin.running import share
+    from seedpin.plugin.current_test import share
 
     config = request.config
     settings = config.stash[CONFIG]
@@ -74,7 +74,7 @@ def seeded_model_factory(request: pytest.FixtureRequest) -> Callable[..., Seeded
             methods=tuple(methods),
         )
         share(model, config, seed, level)
-        config.stash[RUNNING].built = last_pin()
+        config.stash[CURRENT_TEST].built = last_pin()
         return model
 
     return wrap

@@ -11,7 +11,7 @@ import pytest
 
 from seedpin.checking.fresh import Start
 from seedpin.invocation import Invocation, settings_of, shown_options
-from seedpin.plugin.state import VARIABLES
+from seedpin.plugin.stash_keys import VARIABLES
 
 # Files that the session that asks writes, possibly because an ini file says so: the other must not.
 _OUTPUTS = {"xmlpath": "--junitxml", "htmlpath": "--html", "report_log": "--report-log"}

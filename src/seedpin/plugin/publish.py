@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from seedpin.errors import SeedpinError
-from seedpin.plugin.state import CONFIG
+from seedpin.plugin.stash_keys import CONFIG
 from seedpin.printing import printable
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _contact(run: Run, results: list[CheckResult]) -> bytes | None:
     """The contact sheet of these checks as PNG."""
     if not any(result.obtained for result in results):
         return None
-    from seedpin.report.contact import contact_sheet
+    from seedpin.report.contact_sheet import contact_sheet
 
     sheet = contact_sheet(run, results)
     if sheet is None:

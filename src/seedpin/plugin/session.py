@@ -18,7 +18,7 @@ from seedpin.plugin.attempts import Attempts
 from seedpin.plugin.birth import Birth, release_memory
 from seedpin.plugin.completeness import Completeness
 from seedpin.plugin.nodes import asks_for_goldens, node_of, note_node
-from seedpin.plugin.state import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, UPDATE
+from seedpin.plugin.stash_keys import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, UPDATE
 from seedpin.process import RUN_VARIABLE
 from seedpin.run.ledger import Run, new_run_id, write_retention
 from seedpin.version import __version__

@@ -94,7 +94,7 @@ def collect(
     }
     code = _run(checkout, _command(arguments, checkout, options), environment, options)
     report = read_report(out)
-    _refuse_foreign(report, checkout)
+    _refuse_imports_from_here(report, checkout)
     if code not in (0, 1, _NO_TESTS):
         raise RevisionError(
             f"pytest ended with exit code {code} at {short(checkout.commit)}; its last lines:\n"
@@ -145,7 +145,7 @@ def _run(
         return process.run(command, folder, environment, log=stream).returncode
 
 
-def _refuse_foreign(report: InnerReport, checkout: Checkout) -> None:
+def _refuse_imports_from_here(report: InnerReport, checkout: Checkout) -> None:
     if not report.imports:
         return
     shown = [f"  {name} from {file}" for name, file in sorted(report.imports.items())]

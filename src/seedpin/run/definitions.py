@@ -78,9 +78,9 @@ def _maker(tree: ast.AST, names: Sequence[str], collected: Iterable[Sequence[str
             return f"the class {node.name} has a metaclass"
         if isinstance(node, _DEFINITION_NODES):
             known = node.name in names if isinstance(node, ast.ClassDef) else names[-1].startswith(node.name)
-            foreign = next(_foreign(node.decorator_list), "")
-            if known and foreign:
-                return f"{node.name} is decorated with {foreign}"
+            other = next(_not_of_pytest(node.decorator_list), "")
+            if known and other:
+                return f"{node.name} is decorated with {other}"
     return ""
 
 
@@ -94,7 +94,7 @@ def _hands_over_itself(call: ast.Call) -> bool:
     return any(isinstance(value, ast.Name) and value.id == "__name__" for value in call.args)
 
 
-def _foreign(decorators: Iterable[ast.expr]) -> Iterator[str]:
+def _not_of_pytest(decorators: Iterable[ast.expr]) -> Iterator[str]:
     """Decorators that are not pytest's own: those of other packages make several tests of one."""
     for decorator in decorators:
         name = ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator)

@@ -13,7 +13,7 @@ from torch import nn
 
 from seedpin.trace.model import ModuleInfo, names_a_path
 from seedpin.trace.record.objects import own_attributes
-from seedpin.trace.record.search import FOREIGN, ModelParts
+from seedpin.trace.record.search import THIRD_PARTY, ModelParts
 
 __all__ = ["ModelInventory"]
 
@@ -98,6 +98,6 @@ def _setting(value: Any) -> str:
     if isinstance(value, (types.FunctionType, types.BuiltinFunctionType, functools.partial)):
         target: Callable[..., object] = getattr(value, "func", value)
         return getattr(target, "__qualname__", kind.__name__)
-    if kind.__module__.partition(".")[0] in FOREIGN or isinstance(value, (nn.Module, dict, set)):
+    if kind.__module__.partition(".")[0] in THIRD_PARTY or isinstance(value, (nn.Module, dict, set)):
         return ""
     return f"<{kind.__name__}>"  # A processor or strategy object: its class is the setting.

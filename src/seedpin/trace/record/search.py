@@ -14,7 +14,7 @@ from torch import nn
 from seedpin.errors import TraceError
 from seedpin.trace.record.objects import FUNCTIONS, captured, items_of, own_attributes
 
-__all__ = ["FOREIGN", "SCHEDULER_METHODS", "Method", "ModelParts", "find", "is_compiled"]
+__all__ = ["SCHEDULER_METHODS", "THIRD_PARTY", "Method", "ModelParts", "find", "is_compiled"]
 
 _STAGE_METHODS = (
     *("encode", "decode", "generate", "get_image_features", "get_text_features"),
@@ -22,7 +22,7 @@ _STAGE_METHODS = (
 )
 _PIPELINE_METHODS = ("encode_prompt", "encode_image", "prepare_latents", "decode_latents")
 SCHEDULER_METHODS = ("set_timesteps", "scale_model_input", "add_noise", "step")
-FOREIGN = ("torch", "numpy", "builtins", "collections", "functools", "types", "tokenizers", "PIL")
+THIRD_PARTY = ("torch", "numpy", "builtins", "collections", "functools", "types", "tokenizers", "PIL")
 _LEAVES = frozenset([str, int, float, bool, type(None)])
 _MAX_OBJECTS = 20_000
 _MAX_DEPTH = 6
@@ -142,7 +142,7 @@ class _Walker:
                 # What a function holds is as good as given; a bound method adds no name.
                 self.walk(child, path if isinstance(obj, types.MethodType) else _join(path, name), root=True)
             return
-        elif _is_foreign(obj):
+        elif _is_third_party(obj):
             return
         else:
             children = iter(list((own_attributes(obj) or {}).items()))
@@ -198,9 +198,9 @@ def _is_scheduler(obj: Any) -> bool:
     )
 
 
-def _is_foreign(obj: Any) -> bool:
+def _is_third_party(obj: Any) -> bool:
     cls = type(obj)
-    if own_attributes(obj) is None or cls.__module__.partition(".")[0] in FOREIGN:
+    if own_attributes(obj) is None or cls.__module__.partition(".")[0] in THIRD_PARTY:
         return True
     return hasattr(cls, "convert_tokens_to_ids")  # A tokenizer: its product is seen as the encoder's input.
 

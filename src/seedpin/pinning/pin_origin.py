@@ -8,17 +8,17 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seedpin.pinning.placed import calling_frame
+from seedpin.pinning.caller_warnings import calling_frame
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 # On the way from a user's ``with`` to here.
-_WAY = ("contextlib", "seedpin.pinning.pin", "seedpin.pinning.origin")
+_WAY = ("contextlib", "seedpin.pinning.pin", "seedpin.pinning.pin_origin")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Origin:
+class PinOrigin:
     """``block`` and ``code`` tell the Python frame of the block; ``file`` and ``line`` are the user's."""
 
     thread: threading.Thread
@@ -43,7 +43,7 @@ class Origin:
             frame = frame.f_back
         return False
 
-    def excludes(self, other: Origin) -> str:
+    def excludes(self, other: PinOrigin) -> str:
         """Who this is, in words, if it runs beside ``other`` rather than around it; else "".
 
         Another thread, or another task of asyncio, that is still alive and may go on at any time.
@@ -57,14 +57,14 @@ class Origin:
         return "" if self.is_on_the_stack() else f"the task {task.get_name()!r}"
 
 
-def find_origin() -> Origin:
+def find_origin() -> PinOrigin:
     """The origin of a pin that begins now, on behalf of the first caller that is not on the way here."""
     block = sys._getframe(1)
     while block.f_back is not None and block.f_globals.get("__name__") in _WAY:
         block = block.f_back
     users = calling_frame(block)
     task = _current_task()
-    return Origin(
+    return PinOrigin(
         threading.current_thread(),
         None if task is None else weakref.ref(task),
         id(block),

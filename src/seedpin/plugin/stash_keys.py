@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from seedpin.checking.state import AttemptState, Update
     from seedpin.config import Config
     from seedpin.errors import SeedpinError
-    from seedpin.plugin.running import Running
+    from seedpin.plugin.current_test import CurrentTest
     from seedpin.revisions.against import Against
     from seedpin.run.ledger import Run
     from seedpin.run.result import CheckResult
@@ -21,7 +21,7 @@ VARIABLES: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 UPDATE: pytest.StashKey[Update] = pytest.StashKey()
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 ITEM: pytest.StashKey[AttemptState] = pytest.StashKey()
-RUNNING: pytest.StashKey[Running] = pytest.StashKey()
+CURRENT_TEST: pytest.StashKey[CurrentTest] = pytest.StashKey()
 AGAINST: pytest.StashKey[Against] = pytest.StashKey()
 REFUSED: pytest.StashKey[SeedpinError] = pytest.StashKey()
 EARLIER: pytest.StashKey[dict[str, list[CheckResult]]] = pytest.StashKey()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from seedpin.plugin.nodes import node_of
-from seedpin.plugin.state import AGAINST, CONFIG, ITEM, RUNNING, UPDATE
+from seedpin.plugin.stash_keys import AGAINST, CONFIG, CURRENT_TEST, ITEM, UPDATE
 
 if TYPE_CHECKING:
     from seedpin.checking.calls import Call, CallWatcher
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from seedpin.pinning.pin import Pin
 
 
-class Running:
+class CurrentTest:
     """Registered once per process. ``item`` is None between tests, and while a fixture that outlives its test
     is set up: what such a fixture calls belongs to no test.
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        config.stash[RUNNING] = self
+        config.stash[CURRENT_TEST] = self
         self.item: pytest.Item | None = None
         self.built: Pin | None = None
         self._pins: dict[pytest.FixtureDef[Any], Pin] = {}
@@ -118,7 +118,7 @@ def _settings(model: SeededModel, config: pytest.Config, seed: int | None, level
 
     settings = config.stash[CONFIG]
     policy = AuditPolicy(settings.audit, settings.audit_allow)
-    item = config.stash[RUNNING].item
+    item = config.stash[CURRENT_TEST].item
     own_seed, own_level = (settings.seed, settings.level) if item is None else pin_of(item, settings)
     pin = PinInfo(
         check_seed(own_seed if seed is None else seed),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from seedpin import backends
-from seedpin.pinning import ambient
+from seedpin.pinning import accessors
 from seedpin.pinning.switch import INDUCTOR, Switch, attribute, keep, late, row, to
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ KEPT: tuple[Switch, ...] = (
         "opt_einsum",
         "the strategy decides in which order torch.einsum multiplies",
         backends.read_opt_einsum,
-        ambient.write_opt_einsum,
+        accessors.write_opt_einsum,
         keep,
         available=bool(backends.OPT_EINSUM.is_available()),
     ),
@@ -141,8 +141,8 @@ KEPT: tuple[Switch, ...] = (
     _of_thread(
         "default_device",
         "the device of what a factory function makes",
-        ambient.read_default_device,
-        ambient.write_default_device,
+        accessors.read_default_device,
+        accessors.write_default_device,
     ),
     _of_thread(
         "grad_mode",
@@ -153,8 +153,8 @@ KEPT: tuple[Switch, ...] = (
     _of_thread(
         "autocast",
         "the dtype in which operations run, for each kind of device",
-        ambient.read_autocast,
-        ambient.write_autocast,
+        accessors.read_autocast,
+        accessors.write_autocast,
     ),
     _of_thread(
         "flush_denormal",
@@ -165,15 +165,15 @@ KEPT: tuple[Switch, ...] = (
     row(
         "anomaly_mode",
         "the backward pass checks each result for NaN, and raises",
-        ambient.read_anomaly,
-        ambient.write_anomaly,
+        accessors.read_anomaly,
+        accessors.write_anomaly,
         keep,
     ),
     _of_thread(
         "numpy.errstate",
         "whether NumPy raises, warns or is silent where a result overflows",
-        ambient.read_errstate,
-        ambient.write_errstate,
+        accessors.read_errstate,
+        accessors.write_errstate,
     ),
     _compiled("batch_invariant", "compiled kernels give each sample the same bits in every batch"),
     _compiled("emulate_precision_casts", "compiled half types round where eager ones round"),
