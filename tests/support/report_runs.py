@@ -13,7 +13,7 @@ import numpy.typing as npt
 from seedpin.clip.clip import Clip
 from seedpin.clip.digest import clip_digest, file_digest, frame_digests
 from seedpin.compare.clips import compare_clips
-from seedpin.compare.recorded import Margin, RecordedMetrics, RecordedTensor, WorstValue
+from seedpin.compare.recorded import RecordedMetrics, RecordedTensor, WorstValue
 from seedpin.compare.tolerance import check_limits, parse_tolerance
 from seedpin.environment.fingerprint import EnvironmentChange, StoredEnvironment
 from seedpin.goldens.store import GoldenKey
@@ -131,7 +131,7 @@ class RunFolder:
             values["metrics"] = as_record(RecordedMetrics, metrics.as_dict())
             if tolerance:
                 margins = check_limits(parse_tolerance(tolerance, "test", same_environment=True), metrics)
-                values["margins"] = tuple(as_record(Margin, margin.as_dict()) for margin in margins)
+                values["margins"] = margins
             count, total = len(metrics.differing), len(metrics.ssim)
             said = f"{count} of {total} frames differ, the first is frame {metrics.first_differing}."
             values["reasons"] = (said,)

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from seedpin.clip.digest import clip_digest
-from seedpin.errors import DamagedGoldenError, UnknownKindError
-from seedpin.kinds.base import AnyKind, Kind, Obtained, obtain
+from seedpin.compare.measured import Metrics
+from seedpin.errors import DamagedGoldenError, KindError, UnknownKindError
+from seedpin.kinds.base import AnyKind, Kind, Obtained, obtain, recorded
+from seedpin.kinds.clip import CLIP
 from seedpin.kinds.registry import golden_fixtures, kind_named, kind_of_fixture, kind_that_opens
 
 SOURCE = Path(__file__).parents[2] / "src" / "seedpin"
@@ -113,3 +115,16 @@ def test_nobody_but_the_kinds_asks_which_kind_it_is() -> None:
         if asked.search(line)
     ]
     assert not found, found
+
+
+def test_metrics_that_cannot_be_kept_are_an_error_of_their_kind() -> None:
+    """What a kind of one's own gives is held to the types of a record before it is written."""
+
+    class Odd(Metrics):
+        kind = "clip"
+
+        def as_dict(self) -> dict[str, Any]:
+            return {"worst": {"psnr": {"value": "high"}}}
+
+    with pytest.raises(KindError, match=r"'clip' gives metrics that .*: worst\[\.\.\.\]\.value is no number"):
+        recorded(CLIP, Odd())

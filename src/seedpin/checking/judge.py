@@ -14,7 +14,6 @@ from seedpin.checking.evidence import doubt, fitting, neighbours, parting, renam
 from seedpin.checking.keep import write_obtained, write_staged_golden
 from seedpin.compare.fallback import Fallback, choose_fallback, parse_fallbacks
 from seedpin.compare.measured import Metrics
-from seedpin.compare.recorded import Margin, RecordedMetrics
 from seedpin.compare.tolerance import Tolerance
 from seedpin.compare.verdict import (
     Candidate,
@@ -36,8 +35,9 @@ from seedpin.errors import (
 )
 from seedpin.goldens.content import load
 from seedpin.goldens.store import Golden, GoldenKey, digest_or_none
+from seedpin.kinds.base import recorded
 from seedpin.kinds.measure import with_asked
-from seedpin.records import Scalar, as_record
+from seedpin.records import Scalar
 from seedpin.run.attempts import Attempt, attempt_of, unsteady
 from seedpin.run.message import format_failure
 from seedpin.run.result import CheckResult
@@ -333,9 +333,9 @@ def record(artifact: Artifact, comparison: Comparison) -> CheckResult:
         ),
         facts_golden={} if golden is None else golden.manifest.facts,
         facts_obtained=obtained.facts,
-        metrics=None if metrics is None else as_record(RecordedMetrics, metrics.as_dict()),
+        metrics=None if metrics is None else recorded(artifact.obtained.kind, metrics),
         tolerance=None if decision.tolerance is None else _recorded(decision.tolerance),
-        margins=tuple(as_record(Margin, margin.as_dict()) for margin in decision.margins),
+        margins=decision.margins,
         environment=here.environment.stored(),
         environment_changes=decision.changes,
         measured=decision.measured,

@@ -10,8 +10,9 @@ from pathlib import Path
 from seedpin.checking.fresh import FRESH_SUSPECTS, Fresh
 from seedpin.checking.keep import WAITS
 from seedpin.checking.waiting import Waiting
+from seedpin.compare.recorded import Margin
 from seedpin.compare.registry import metric_named
-from seedpin.compare.tolerance import Margin, check_limits, parse_tolerance
+from seedpin.compare.tolerance import check_limits, parse_tolerance
 from seedpin.errors import GoldenError, GoldenWriteError, MetricError, SeedpinError, TraceError
 from seedpin.goldens.content import load
 from seedpin.goldens.manifest import Born, Manifest, from_json, to_json

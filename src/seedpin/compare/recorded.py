@@ -87,7 +87,12 @@ class RecordedMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """One limit that was held against the worst value; see :class:`seedpin.compare.tolerance.Margin`."""
+    """One limit held against the worst value. ``margin`` is the room left, negative where it is broken.
+
+    ``frame`` is the worst frame of a clip; ``place`` the worst tensor's name. ``used`` is the share of the
+    allowance that was used, above 1 where the limit is broken. ``direction`` is ``min`` where the limit is
+    the least allowed value, else ``max``.
+    """
 
     metric: str
     value: Number

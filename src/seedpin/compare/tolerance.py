@@ -6,11 +6,12 @@ import fnmatch
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from seedpin.compare.measured import Metrics
 from seedpin.compare.metric import OWN, OWN_KINDS, Metric, rank
+from seedpin.compare.recorded import Margin
 from seedpin.compare.registry import REGISTERING, kinds_with_metrics, metric_named, metrics_of
 from seedpin.config import suggest
 from seedpin.errors import ToleranceError
@@ -38,33 +39,6 @@ class Tolerance:
     def as_dict(self) -> dict[str, Any]:
         """The keys as a user writes them; JSON-able; ``parse_tolerance`` reads it."""
         return {**self.limits, "same_environment": self.same_environment}
-
-
-@dataclass(frozen=True, slots=True)
-class Margin:
-    """One limit held against the worst value. ``margin`` is the room left, negative where it is broken.
-
-    ``frame`` is the worst frame of a clip; ``place`` the worst tensor's name. ``used`` is the share of the
-    allowance that was used, above 1 where the limit is broken. ``direction`` is ``min`` where the limit is
-    the least allowed value, else ``max``.
-    """
-
-    metric: str
-    limit: float
-    value: float
-    frame: int | None
-    place: str | None
-    ok: bool
-    margin: float
-    used: float
-    direction: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Strictly JSON-able: infinite values are ``null``."""
-        data: dict[str, Any] = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        for key in ("value", "margin", "used"):
-            data[key] = data[key] if math.isfinite(data[key]) else None
-        return data
 
 
 def parse_tolerance(
@@ -262,15 +236,19 @@ def _margin(metric: Metric, limit: float, metrics: Metrics) -> Margin:
     place, value = metrics.worst(metric.name)
     return Margin(
         metric=metric.name,
+        value=_finite(value),
         limit=limit,
-        value=value,
+        ok=metric.holds(value, limit),
         frame=place if isinstance(place, int) else None,
         place=place if isinstance(place, str) else None,
-        ok=metric.holds(value, limit),
-        margin=value - limit if metric.higher else limit - value,
-        used=metric.used(value, limit),
+        margin=_finite(value - limit if metric.higher else limit - value),
+        used=_finite(metric.used(value, limit)),
         direction="min" if metric.higher else "max",
     )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _refuse_blind(metric: Metric, limit: float, metrics: Metrics) -> None:

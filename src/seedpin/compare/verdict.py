@@ -8,7 +8,8 @@ from enum import Enum
 from typing import Any
 
 from seedpin.compare.measured import Metrics
-from seedpin.compare.tolerance import Margin, Tolerance, check_limits
+from seedpin.compare.recorded import Margin
+from seedpin.compare.tolerance import Tolerance, check_limits
 from seedpin.environment.fingerprint import Environment, EnvironmentChange, difference, measured_in_both
 from seedpin.environment.measured import NUMPY, families_in_words, family_of, is_measured
 from seedpin.options import DEFAULT_SEED
@@ -227,9 +228,10 @@ def _called(tier: str) -> str:
 def _sentence(margin: Margin, metrics: Metrics) -> str:
     place = metrics.place_in_words(margin.place if margin.frame is None else margin.frame)
     bound = "at least" if margin.direction == "min" else "at most"
-    value, limit = f"{margin.value:.6g}", f"{margin.limit:.6g}"
+    worst = metrics.worst(margin.metric)[1]  # of what is infinite or no number the margin has none
+    value, limit = f"{worst:.6g}", f"{margin.limit:.6g}"
     if value == limit:  # a close miss must not read as a hit
-        value = repr(margin.value)
+        value = repr(worst)
     of = f" of {place}" if place else ""
     return f"{margin.metric}{of} is {value}; {bound} {limit} is declared."
 

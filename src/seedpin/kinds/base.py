@@ -21,8 +21,8 @@ from seedpin.clip.digest import clip_digest
 from seedpin.clip.suspect import Suspicion
 from seedpin.compare.measured import Metrics
 from seedpin.compare.recorded import RecordedMetrics
-from seedpin.errors import ExportError
-from seedpin.records import Facts
+from seedpin.errors import ExportError, KindError
+from seedpin.records import Facts, RecordError, as_record
 
 V = TypeVar("V")
 Range = tuple[float, float]
@@ -238,6 +238,17 @@ def obtain_value(kind: AnyKind, value: Any, devices: frozenset[str] = frozenset(
         source=kind.source(value),
         devices=devices,
     )
+
+
+def recorded(kind: AnyKind, metrics: Metrics) -> RecordedMetrics:
+    """The metrics of two values as a run keeps them. Raises KindError for what cannot be kept."""
+    try:
+        return as_record(RecordedMetrics, metrics.as_dict())
+    except RecordError as error:
+        raise KindError(
+            f"the kind {kind.name!r} gives metrics that cannot be kept: {error}",
+            hint="its package has to mend what as_dict of its metrics gives",
+        ) from error
 
 
 def devices_of(obj: Any) -> frozenset[str]:

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seedpin.compare.recorded import RecordedMetrics
 from seedpin.compare.verdict import facts_differences
 from seedpin.environment.fingerprint import Environment, EnvironmentChange, difference
 from seedpin.errors import RunError, UsageError
 from seedpin.goldens.content import load
 from seedpin.goldens.manifest import Manifest
 from seedpin.goldens.store import GoldenKey, read_golden, write_staged
-from seedpin.kinds.base import AnyKind, Obtained, Range, obtain_value
+from seedpin.kinds.base import AnyKind, Obtained, Range, obtain_value, recorded
 from seedpin.kinds.registry import kind_named, kind_of_fixture, kind_that_opens
-from seedpin.records import Facts, as_record
+from seedpin.records import Facts
 from seedpin.run.intake import checked_results, contained
 from seedpin.run.ledger import GOLDEN, OBTAINED, Run, decidable
 from seedpin.run.result import CheckResult
@@ -149,9 +148,7 @@ def compare_inputs(first: ComparedInput, second: ComparedInput) -> CheckResult:
         return record
     metrics = kind.compare(one, other)
     said = (metrics.summary(),) if metrics.summary() else ()
-    return dataclasses.replace(
-        record, verdict="changed", metrics=as_record(RecordedMetrics, metrics.as_dict()), reasons=said
-    )
+    return dataclasses.replace(record, verdict="changed", metrics=recorded(kind, metrics), reasons=said)
 
 
 def _changes(first: ComparedInput, second: ComparedInput) -> tuple[EnvironmentChange, ...]:
