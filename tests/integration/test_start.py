@@ -15,7 +15,19 @@ from seedpin.pinning.profiles import CUBLAS_VARIABLE, environment_for
 from seedpin.process import REQUEST_VARIABLE, RUN_VARIABLE
 from support.project import Project
 
-HEAVY = ("torch", "numpy", "PIL", "skimage", "imageio", "scipy", "safetensors", "filelock", "click", "rich")
+HEAVY = (
+    "torch",
+    "numpy",
+    "PIL",
+    "skimage",
+    "imageio",
+    "scipy",
+    "safetensors",
+    "filelock",
+    "click",
+    "rich",
+    "msgspec",
+)
 LIST = "print('HEAVY', sorted(name for name in {names} if name in sys.modules))"
 
 x86_only = pytest.mark.skipif(

@@ -126,5 +126,11 @@ def test_metrics_that_cannot_be_kept_are_an_error_of_their_kind() -> None:
         def as_dict(self) -> dict[str, Any]:
             return {"worst": {"psnr": {"value": "high"}}}
 
+        def worst(self, name: str) -> tuple[int, float]:
+            return 0, 0.0
+
+        def summary(self) -> str:
+            return ""
+
     with pytest.raises(KindError, match=r"'clip' gives metrics that .*: worst\[\.\.\.\]\.value is no number"):
         recorded(CLIP, Odd())

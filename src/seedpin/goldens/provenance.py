@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seedpin.errors import RevisionError
 from seedpin.git import git
-from seedpin.goldens.manifest import Provenance
 from seedpin.version import __version__
+
+if TYPE_CHECKING:
+    from seedpin.goldens.manifest import Provenance
 
 
 def now() -> str:
@@ -19,6 +22,8 @@ def now() -> str:
 
 def updated(root: Path, reason: str) -> Provenance:
     """What a manifest says of its writing: now, the reason, this seedpin, and the commit where git tells."""
+    from seedpin.goldens.manifest import Provenance
+
     commit, dirty = _commit(root)
     return Provenance(when=now(), reason=reason, seedpin=__version__, commit=commit, dirty=dirty)
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from seedpin.git import write_ignored_folder
 from seedpin.goldens.provenance import now
-from seedpin.records import as_plain, read_record
 from seedpin.untrusted import parse_json, read_plain
 
 if TYPE_CHECKING:
@@ -76,6 +75,8 @@ class Run:
 
     def write_decision(self, decision: ReviewDecision) -> None:
         """Appends one decision. Raises OSError where the run's folder cannot be written."""
+        from seedpin.records import as_plain
+
         self.decisions_path.parent.mkdir(parents=True, exist_ok=True)
         with self.decisions_path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(as_plain(decision), sort_keys=True) + "\n")
@@ -107,6 +108,8 @@ class Run:
 
     def write_result(self, result: CheckResult) -> None:
         """Appends one record; a crash later loses none before it."""
+        from seedpin.records import as_plain
+
         line = json.dumps(as_plain(result), sort_keys=True, allow_nan=False)
         with self.results_path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
@@ -129,6 +132,8 @@ def _is_texts(value: object) -> bool:
 
 def _records(kind: type[T], path: Path) -> Iterator[T]:
     """The records of a file with one on each line; what is none is left out."""
+    from seedpin.records import read_record
+
     try:
         lines = read_plain(path).split(b"\n")
     except OSError:
