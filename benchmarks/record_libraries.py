@@ -61,15 +61,17 @@ def refused(read: Callable[[bytes], CheckResult]) -> list[str]:
     return found
 
 
+def _is_wide(kind: object) -> bool:
+    origin: object = get_origin(kind)
+    return (origin is Union or origin is UnionType) and len(get_args(kind)) > 2
+
+
 def main() -> None:
     import cattrs
 
     converter = cattrs.Converter()
     # Unions of several scalars (facts) need code of one's own; here it lets all values through.
-    converter.register_structure_hook_func(
-        lambda kind: get_origin(kind) in (Union, UnionType) and len(get_args(kind)) > 2,
-        lambda value, _: value,
-    )
+    converter.register_structure_hook_func(_is_wide, lambda value, _: value)
 
     def with_cattrs(line: bytes) -> CheckResult:
         return converter.structure(json.loads(line), CheckResult)
