@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from seedpin.records import as_plain, read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class InnerTree:
     folder is to be on the import path.
     """
 
-    here: str
-    tree: str
+    here: Path
+    tree: Path
     selections: tuple[Selection, ...] | None = None
     from_folder: bool = False
 
@@ -58,23 +59,13 @@ class InnerRequest:
     def write(self, folder: Path) -> Path:
         """The file in which ``folder``, which takes what is told, holds the request."""
         path = folder / "request.json"
-        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        path.write_text(json.dumps(as_plain(self)), encoding="utf-8")
         return path
 
 
 def read_request(path: Path) -> InnerRequest:
     """The request that was written to ``path``."""
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    tree = data["tree"]
-    if tree is not None and tree["selections"] is not None:
-        chosen = tree["selections"]
-        tree["selections"] = tuple(Selection(entry["path"], tuple(entry["names"])) for entry in chosen)
-    return InnerRequest(
-        wanted=None if data["wanted"] is None else tuple(data["wanted"]),
-        known=tuple(data["known"]),
-        reverse=data["reverse"],
-        tree=None if tree is None else InnerTree(**tree),
-    )
+    return read_record(InnerRequest, path.read_bytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +93,7 @@ class InnerReport:
 def write_report(folder: Path, report: InnerReport) -> None:
     """Tells what this process knows; with xdist there are several."""
     path = folder / f"report-{os.getpid()}.json"
-    path.write_text(json.dumps(asdict(report)), encoding="utf-8")
+    path.write_text(json.dumps(as_plain(report)), encoding="utf-8")
 
 
 def read_report(folder: Path) -> InnerReport:
@@ -112,9 +103,9 @@ def read_report(folder: Path) -> InnerReport:
     errors: dict[str, str] = {}
     imports: dict[str, str] = {}
     for path in sorted(folder.glob("report-*.json")):
-        part = json.loads(path.read_text(encoding="utf-8"))
-        collected |= dict.fromkeys(part["collected"])
-        outcomes |= {node: InnerOutcome(**entry) for node, entry in part["outcomes"].items()}
-        errors |= part["errors"]
-        imports |= part["imports"]
+        part = read_record(InnerReport, path.read_bytes())
+        collected |= dict.fromkeys(part.collected)
+        outcomes |= part.outcomes
+        errors |= part.errors
+        imports |= part.imports
     return InnerReport(tuple(collected), outcomes, errors, imports)

@@ -24,8 +24,10 @@ from seedpin.inner import (
     [
         InnerRequest(),
         InnerRequest(("a.py::test",), reverse=True),
-        InnerRequest((), ("a.py::test",), tree=InnerTree("/here", "/there")),
-        InnerRequest(tree=InnerTree("/here", "/there", (Selection("tests", ("test_x", "y")),), True)),
+        InnerRequest((), ("a.py::test",), tree=InnerTree(Path("/here"), Path("/there"))),
+        InnerRequest(
+            tree=InnerTree(Path("/here"), Path("/there"), (Selection("tests", ("test_x", "y")),), True)
+        ),
     ],
 )
 def test_a_request_is_read_as_it_was_written(request_: InnerRequest, tmp_path: Path) -> None:

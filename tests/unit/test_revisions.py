@@ -310,6 +310,6 @@ def test_the_other_process_leaves_the_import_paths_of_here(
     monkeypatch.setitem(sys.modules, finder.__name__, finder)
     monkeypatch.setattr(sys, "path", [f"{here}/src", f"{here}/.venv/lib/site-packages", f"{tree}/src"])
     monkeypatch.chdir(tmp_path)
-    write_import_paths(InnerTree(str(here), str(tree), from_folder=True))
+    write_import_paths(InnerTree(here, tree, from_folder=True))
     assert sys.path == [str(tmp_path), f"{here}/.venv/lib/site-packages", f"{tree}/src"]
     assert {"x": f"{tree}/src/x", "other": "/usr/lib/other"} == finder.MAPPING

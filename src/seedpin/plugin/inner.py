@@ -57,7 +57,7 @@ class InnerSession:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         tree = self._request.tree
-        imports = {} if tree is None else imported_from(Path(tree.here))
+        imports = {} if tree is None else imported_from(tree.here)
         outcomes = {} if self._is_worker else self._outcomes
         write_report(self._folder, InnerReport(self._collected, outcomes, self._errors, imports))
 
@@ -71,7 +71,7 @@ def _is_selected(item: pytest.Item, tree: InnerTree) -> bool:
     """Whether a test in another work tree has goldens, and is one of those that the arguments mean."""
     if not asks_for_goldens(item):
         return False
-    path, top = item.path.resolve(), Path(tree.tree)
+    path, top = item.path.resolve(), tree.tree
     if tree.selections is None or not path.is_relative_to(top):
         return True
     relative = path.relative_to(top).as_posix()

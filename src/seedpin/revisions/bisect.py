@@ -41,9 +41,9 @@ def find_first_bad(
     Raises RevisionError if good is not before bad, if either cannot be tested or does not repeat, or if
     only commits are left that cannot be tested; ForeignImportError.
     """
-    top = Path(plan.top)
+    top = plan.top
     _check_order(top, good, bad)
-    write_retention(Path(plan.out).parent)
+    write_retention(plan.out.parent)
     with checked_out(top, good, links) as checkout:
         there = _twice(plan, checkout, "good", say)
         plan = replace(plan, good=dict(there.digests))
@@ -142,7 +142,7 @@ def _search(checkout: Checkout, good: str, bad: str, plan: Path, say: Callable[[
 
 def _told(plan: Plan, checkout: Checkout, first: str, say: Callable[[str], None]) -> FirstBadCommit:
     parent = _last_good(plan, checkout, first, say)
-    before, after = Path(plan.out) / "before", Path(plan.out) / "after"
+    before, after = plan.out / "before", plan.out / "after"
     for commit, target in ((parent, before), (first, after)):
         source = commit_folder(plan, commit) / "golden"
         if not source.is_dir():
@@ -205,4 +205,4 @@ def new_plan(
     out.mkdir(parents=True, exist_ok=True)
     # As `python -m pytest` does: the working folder is on the import path.
     entries = (str(folder), *sys.path)
-    return Plan(str(top), str(folder), str(root), str(out), arguments, selection, entries, build)
+    return Plan(top, folder, root, out, arguments, selection, entries, build)

@@ -7,13 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seedpin.errors import ForeignImportError, RevisionError, SeedpinError
 from seedpin.git import git, git_environment, short
 from seedpin.process import python_code
+from seedpin.records import as_plain, read_record
 from seedpin.revisions.arguments import rewritten
 from seedpin.revisions.collect import CollectOptions, collect
 from seedpin.revisions.worktree import Checkout
@@ -28,10 +28,10 @@ COMMAND = tuple(python_code("from seedpin.revisions.bisect_step import main; mai
 class Plan:
     """What every step needs, as a file. Paths are absolute; ``good`` maps checks to the good digests."""
 
-    top: str
-    folder: str
-    root: str
-    out: str
+    top: Path
+    folder: Path
+    root: Path
+    out: Path
     arguments: tuple[str, ...]
     selection: tuple[str, ...]
     entries: tuple[str, ...]
@@ -39,9 +39,9 @@ class Plan:
     good: Mapping[str, str] | None = None
 
     def write(self) -> Path:
-        path = Path(self.out) / "plan.json"
+        path = self.out / "plan.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        path.write_text(json.dumps(as_plain(self), indent=1), encoding="utf-8")
         return path
 
 
@@ -54,15 +54,12 @@ class CommitResult:
 
 
 def read_plan(path: Path) -> Plan:
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("arguments", "selection", "entries"):
-        data[name] = tuple(data[name])
-    return Plan(**data)
+    return read_record(Plan, path.read_bytes())
 
 
 def commit_folder(plan: Plan, commit: str) -> Path:
     """Where the clips of ``commit`` are kept, in the golden layout below ``golden``."""
-    return Path(plan.out) / "commits" / commit[:12]
+    return plan.out / "commits" / commit[:12]
 
 
 def obtain(plan: Plan, checkout: Checkout, *, kept_as: str = "") -> CommitResult:
@@ -72,12 +69,12 @@ def obtain(plan: Plan, checkout: Checkout, *, kept_as: str = "") -> CommitResult
     """
     folder = commit_folder(plan, kept_as or checkout.commit)
     log = folder / "pytest.log"
-    options = CollectOptions(folder / "golden", Path(plan.folder), log, rootdir=Path(plan.root))
+    options = CollectOptions(folder / "golden", plan.folder, log, rootdir=plan.root)
     folder.mkdir(parents=True, exist_ok=True)
     problem = _build(plan, checkout, folder)
     if problem:
         return CommitResult({}, problem)
-    arguments = rewritten((*plan.arguments, *plan.selection), plan.selection, checkout, Path(plan.folder))
+    arguments = rewritten((*plan.arguments, *plan.selection), plan.selection, checkout, plan.folder)
     if arguments.nothing:
         return CommitResult({}, "there is no such file")
     try:
@@ -137,7 +134,7 @@ def main() -> None:
     commit = git(tree, "rev-parse", "HEAD")
     subject = git(tree, "log", "-1", "--format=%s")
     try:
-        result = obtain(plan, Checkout(Path(plan.top), tree, commit, tree.parent))
+        result = obtain(plan, Checkout(plan.top, tree, commit, tree.parent))
         git(tree, "reset", "--quiet", "--hard")
     except SeedpinError as error:
         _say(f"{short(commit)} {subject}: {error}")

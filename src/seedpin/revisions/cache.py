@@ -14,13 +14,14 @@ import platform
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from seedpin.config import Config
 from seedpin.goldens.atomic import write_replaced
+from seedpin.records import as_plain, read_record
 from seedpin.revisions.collect import TestOutcome
 from seedpin.revisions.import_paths import is_project_file
 
@@ -91,28 +92,19 @@ def read_index(folder: Path) -> Index:
     path = folder / "index.json"
     try:
         return _read(path, path.stat().st_mtime_ns)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError):
         return Index()
 
 
 @functools.lru_cache(maxsize=8)
 def _read(path: Path, _changed: int) -> Index:
-    data = json.loads(path.read_text(encoding="utf-8"))
-    return Index(
-        {name: TestOutcome(**entry) for name, entry in data["tests"].items()},
-        {key: tuple(names) for key, names in data["selections"].items()},
-        dict(data["errors"]),
-    )
+    return read_record(Index, path.read_bytes())
 
 
 def write_index(folder: Path, index: Index) -> None:
     """Keeps the index, all or nothing."""
-    data = {
-        "tests": {name: asdict(outcome) for name, outcome in index.tests.items()},
-        "selections": index.selections,
-        "errors": index.errors,
-    }
-    write_replaced(folder / "index.json", (json.dumps(data, indent=1, sort_keys=True) + "\n").encode())
+    text = json.dumps(as_plain(index), indent=1, sort_keys=True) + "\n"
+    write_replaced(folder / "index.json", text.encode())
 
 
 def write_retention(folder: Path, keep: int = KEEP) -> None:

@@ -82,8 +82,8 @@ def collect(
     entries = sys.path if entries is None else entries
     folder = options.folder.resolve()
     tree = InnerTree(
-        here=str(checkout.top),
-        tree=str(checkout.tree),
+        here=checkout.top,
+        tree=checkout.tree,
         selections=selections,
         from_folder=folder in project_entries(checkout.top, entries, folder),
     )

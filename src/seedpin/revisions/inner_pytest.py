@@ -29,14 +29,14 @@ def write_import_paths(tree: InnerTree) -> None:
     What comes later (a conftest's ``sys.path.insert``, a ``.pth`` file read by an xdist worker) is not
     prevented: the guard at the session's end finds modules that came from there.
     """
-    here = Path(tree.here)
+    here = tree.here
     kept = [entry for entry in sys.path if not is_project_file(Path(entry or ".").resolve(), here)]
     sys.path[:] = [str(Path.cwd()), *kept] if tree.from_folder else kept
     for _, mapping in editable_mappings(sys.modules):
         for name, target in mapping.items():
             path = Path(target).resolve()
             if is_project_file(path, here):
-                mapping[name] = str(Path(tree.tree) / path.relative_to(here))
+                mapping[name] = str(tree.tree / path.relative_to(here))
 
 
 if __name__ == "__main__":
