@@ -14,9 +14,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import UnionType
-from typing import Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 from seedpin.records import read_record
 from seedpin.run.result import CheckResult
@@ -67,14 +68,14 @@ def _is_wide(kind: object) -> bool:
 
 
 def main() -> None:
-    import cattrs
-
-    converter = cattrs.Converter()
+    # By its name: it is in no extra, and so unknown where types are checked.
+    converter: Any = import_module("cattrs").Converter()
     # Unions of several scalars (facts) need code of one's own; here it lets all values through.
     converter.register_structure_hook_func(_is_wide, lambda value, _: value)
 
     def with_cattrs(line: bytes) -> CheckResult:
-        return converter.structure(json.loads(line), CheckResult)
+        result: CheckResult = converter.structure(json.loads(line), CheckResult)
+        return result
 
     def with_msgspec(line: bytes) -> CheckResult:
         return read_record(CheckResult, line)
