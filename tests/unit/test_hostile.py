@@ -38,9 +38,9 @@ from seedpin.report.data import view_check, view_row, view_run
 from seedpin.report.github import summary, workflow_commands
 from seedpin.report.html import write_report
 from seedpin.report.terminal import format_summary, format_tally
-from seedpin.run.intake import checked_results
 from seedpin.run.ledger import Run, decidable
 from seedpin.run.message import format_failure
+from seedpin.run.opening import checked_results
 from seedpin.run.unused_goldens import whole_run
 from seedpin.trace.model import Fingerprint, ModuleInfo, Record, Trace, Value
 from seedpin.trace.storage import from_bytes, to_bytes

@@ -11,8 +11,8 @@ import pytest
 from seedpin.compare.recorded import Margin, RecordedMetrics, WorstValue
 from seedpin.environment.fingerprint import EnvironmentChange, StoredEnvironment
 from seedpin.report.data import CheckView, commands, view_check, view_row, view_run
+from seedpin.report.divergence_rows import view_divergence
 from seedpin.report.github import summary
-from seedpin.report.growth import view_divergence
 from seedpin.report.series import view_strip
 from seedpin.run.result import CheckResult
 from seedpin.trace.diff.divergence import Divergence
@@ -70,7 +70,7 @@ def view(one: CheckResult) -> CheckView:
 
 
 def answers(one: CheckResult) -> dict[str, str]:
-    return {answer.question: answer.value for answer in view(one).answers}
+    return {answer.question: answer.value for answer in view(one).summary}
 
 
 def test_answers_of_a_changed_clip() -> None:
@@ -105,8 +105,8 @@ def test_a_limit_of_which_infinitely_much_was_used_decides() -> None:
 def test_environment_is_told_apart() -> None:
     """What can move bits is counted and named; what cannot is no change of the environment."""
     moved = view(result("environment-changed", environment_changes=(TORCH, KERNEL)))
-    assert moved.answers[-1].value == "1 setting changed"
-    assert moved.answers[-1].note == "torch"
+    assert moved.summary[-1].value == "1 setting changed"
+    assert moved.summary[-1].note == "torch"
     assert [row.matters for row in moved.environment] == [True, False]
     assert moved.environment[1].here == "not recorded"
     assert "torch" in moved.headline
@@ -120,7 +120,7 @@ def test_arithmetic_that_differs_is_named_in_words() -> None:
         "The output changed, and so did the bits that this machine computes (sqrt in float32). "
         "The code cannot be judged by this alone."
     )
-    assert (found.answers[-1].value, found.answers[-1].note) == ("arithmetic changed", "sqrt in float32")
+    assert (found.summary[-1].value, found.summary[-1].note) == ("arithmetic changed", "sqrt in float32")
     assert [(row.key, row.here) for row in found.environment] == [
         ("sqrt in float32", "1:cd"),
         ("cpu_model", "AMD EPYC"),
@@ -141,7 +141,7 @@ def test_only_what_was_measured_is_said_not_to_have_changed() -> None:
     assert measured.headline == (
         "The output changed; versions, settings and 44 measured operations agree. Look at the code."
     )
-    assert measured.answers[-1].note == (
+    assert measured.summary[-1].note == (
         "versions, settings and 44 measured operations agree; cpu_model: AMD EPYC, not Intel Xeon"
     )
     before = view(result())
@@ -163,7 +163,7 @@ def test_only_what_was_measured_is_said_not_to_have_changed() -> None:
 def test_another_class_is_named() -> None:
     """Against a fallback's golden the answer names the class that the golden is of."""
     other = view(result("environment-changed", tier="other class", golden="t/video.cuda-a.json"))
-    assert other.answers[-1].note == "golden of cuda-a"
+    assert other.summary[-1].note == "golden of cuda-a"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_another_class_is_named() -> None:
 def test_what_changed_for_each_verdict(verdict: str, fields: dict[str, Any], expected: str) -> None:
     """Verdicts without metrics still say what is the matter, and all have a headline."""
     found = view(result(verdict, **fields))
-    assert found.answers[0].value == expected
+    assert found.summary[0].value == expected
     assert found.headline.endswith(".")
 
 

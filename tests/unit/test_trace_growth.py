@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from seedpin.report.growth import view_divergence
-from seedpin.trace.diff.distance import LEFT_OUT, growth
+from seedpin.report.divergence_rows import view_divergence
+from seedpin.trace.diff.distance import LEFT_OUT, distances_on_the_way
 from seedpin.trace.diff.divergence import Divergence
 from seedpin.trace.diff.locate import first_divergence
 from seedpin.trace.diff.text import format_divergence
@@ -36,7 +36,7 @@ def _run(steps: int, calls: int = 2) -> list[Row]:
 
 def test_what_comes_once_is_never_left_out() -> None:
     """Of many steps whole ones stay, the first and last among them, and each gap is told with its size."""
-    rows = [label for label, _ in growth(_run(50), 0)]
+    rows = [label for label, _ in distances_on_the_way(_run(50), 0)]
     assert rows[0] == "text_encoder"
     assert rows[-2:] == ["vae.decode, step 50", "frames"]
     told = [label for label in rows if not label.startswith(LEFT_OUT)]
@@ -52,14 +52,14 @@ def test_what_comes_once_is_never_left_out() -> None:
 
 def test_a_short_run_is_told_whole() -> None:
     """Four steps with guidance fit."""
-    rows = growth(_run(4), 0)
+    rows = distances_on_the_way(_run(4), 0)
     assert len(rows) == 3 + 4 * 3
     assert not any(label.startswith(LEFT_OUT) for label, _ in rows)
 
 
 def test_a_large_step_is_thinned_as_well() -> None:
     """Where one step alone holds hundreds of calls the list stays short and ends at the frames."""
-    rows = [label for label, _ in growth(_run(1, calls=400), 0)]
+    rows = [label for label, _ in distances_on_the_way(_run(1, calls=400), 0)]
     assert len(rows) <= 64
     assert rows[0] == "text_encoder"
     assert rows[-1] == "frames"
@@ -67,7 +67,7 @@ def test_a_large_step_is_thinned_as_well() -> None:
 
 def test_gaps_are_drawn_as_gaps() -> None:
     """Neither terminal nor report takes a gap for a place that cannot be compared."""
-    found = Divergence("module", "a", None, "it parts", growth=growth(_run(50), 0))
+    found = Divergence("module", "a", None, "it parts", growth=distances_on_the_way(_run(50), 0))
     gaps = [line for line in format_divergence(found).splitlines() if LEFT_OUT in line]
     assert gaps
     assert all(line.rstrip().endswith("left out") for line in gaps)

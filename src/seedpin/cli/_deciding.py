@@ -10,8 +10,8 @@ import click
 from seedpin.cli._say import say
 from seedpin.cli._shared import Decorated, Project, project_options
 from seedpin.run.choose import choose_checks
-from seedpin.run.intake import is_source, open_run
 from seedpin.run.ledger import Run, pending
+from seedpin.run.opening import is_source, open_run
 from seedpin.run.result import CheckResult
 
 

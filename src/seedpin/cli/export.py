@@ -16,8 +16,8 @@ from seedpin.goldens.store import Golden, read_golden
 from seedpin.kinds.registry import kind_named, kind_of_fixture
 from seedpin.report.media import find_kept
 from seedpin.run.choose import named_check
-from seedpin.run.intake import open_run
 from seedpin.run.ledger import Run
+from seedpin.run.opening import open_run
 
 
 @click.command("export")

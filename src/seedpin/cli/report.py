@@ -9,7 +9,7 @@ import click
 from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, project_options
 from seedpin.errors import UsageError
-from seedpin.run.intake import open_run
+from seedpin.run.opening import open_run
 
 
 @click.command("report")

@@ -11,8 +11,8 @@ import click
 from seedpin.cli._deciding import left_open
 from seedpin.cli._say import say
 from seedpin.cli._shared import find_project, project_options
-from seedpin.run.intake import open_run
 from seedpin.run.ledger import pending
+from seedpin.run.opening import open_run
 
 
 @click.command("review")

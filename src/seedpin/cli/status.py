@@ -12,8 +12,8 @@ from seedpin.cli._say import say
 from seedpin.cli._shared import age_words, find_project, print_json, print_table, project_options, size_words
 from seedpin.errors import RunError
 from seedpin.goldens.inventory import GoldenEntry, orphans
-from seedpin.run.intake import checked_results
 from seedpin.run.ledger import Run, pending, runs
+from seedpin.run.opening import checked_results
 
 
 @click.command("status")

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from seedpin.clip.clip import Clip
+from seedpin.clip.clip import Clip, Frames
 from seedpin.compare.measured import Metrics
 from seedpin.compare.metric import OWN
 from seedpin.compare.ssim import frame_ssim
 from seedpin.errors import ClipError, NonFiniteClipError
-
-Array = npt.NDArray[Any]
 
 ROWS = {row.name: row for row in OWN if row.kind == "clip" and row.compare is None}
 CLIP_METRICS = tuple(ROWS)
@@ -136,7 +133,7 @@ def compare_clips(golden: Clip, obtained: Clip) -> ClipMetrics:
                 hint="compare clips with the same facts; nothing is resized, cut or converted",
             )
     rows = []
-    before: Array | None = None
+    before: Frames | None = None
     for index in range(golden.num_frames):
         row, before = _frame_row(golden.frame(index), obtained.frame(index), before, golden.data_range, index)
         rows.append(row)
@@ -145,8 +142,8 @@ def compare_clips(golden: Clip, obtained: Clip) -> ClipMetrics:
 
 
 def _frame_row(
-    golden: Array, obtained: Array, before: Array | None, data_range: float, index: int
-) -> tuple[dict[str, float], Array | None]:
+    golden: Frames, obtained: Frames, before: Frames | None, data_range: float, index: int
+) -> tuple[dict[str, float], Frames | None]:
     """The metrics of one frame, and its difference; None stands for a difference of zero.
 
     ``before`` is the difference of the frame before.
@@ -181,7 +178,7 @@ def _frame_row(
     return row, difference
 
 
-def _mean_square(difference: Array) -> float:
+def _mean_square(difference: Frames) -> float:
     """Mean of the squares; exact for the differences of integers."""
     flat = difference.reshape(-1)
     if flat.dtype == np.float64:

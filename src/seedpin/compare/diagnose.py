@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from seedpin.clip.clip import Clip
+from seedpin.clip.clip import Clip, Frames
 from seedpin.compare.regions import region_hints
 
-Array = npt.NDArray[Any]
-Formula = Callable[[Array], Array]
+Formula = Callable[[Frames], Frames]
 
 # Truncating instead of rounding moves every other value on average, fewer in flat and saturated parts.
 _ROUNDED = 0.25
@@ -35,12 +32,12 @@ def hints(golden: Clip, obtained: Clip) -> tuple[str, ...]:
     return found or tuple(region_hints(g, o))
 
 
-def _equal(one: Array, other: Array) -> bool:
+def _equal(one: Frames, other: Frames) -> bool:
     """Whether two clips, or two frames, are equal; stops at the first frame that is not."""
     return one.shape == other.shape and all(map(np.array_equal, one, other))
 
 
-def _size_hints(g: Array, o: Array) -> Iterator[str]:
+def _size_hints(g: Frames, o: Frames) -> Iterator[str]:
     if g.shape[1:] == o.shape[1:]:
         short, long = sorted((g, o), key=len)
         extra = len(long) - len(short)
@@ -56,7 +53,7 @@ def _size_hints(g: Array, o: Array) -> Iterator[str]:
         yield "height and width are swapped: every frame is exactly the golden's, transposed"
 
 
-def _order_hints(g: Array, o: Array) -> Iterator[str]:
+def _order_hints(g: Frames, o: Frames) -> Iterator[str]:
     total = len(g)
     if total > 1 and _equal(o[::-1], g):
         yield "the frames are exactly the golden's in reversed order"
@@ -69,7 +66,7 @@ def _order_hints(g: Array, o: Array) -> Iterator[str]:
                 return
 
 
-def _space_hints(g: Array, o: Array) -> Iterator[str]:
+def _space_hints(g: Frames, o: Frames) -> Iterator[str]:
     changes: list[tuple[str, Formula]] = [
         ("mirrored left to right", lambda x: x[:, :, ::-1]),
         ("upside down", lambda x: x[:, ::-1]),
@@ -84,8 +81,8 @@ def _space_hints(g: Array, o: Array) -> Iterator[str]:
             yield f"the frames are exactly the golden's, {words}"
 
 
-def _swap_red_blue(frames: Array) -> Array:
-    swapped: Array = frames[..., [2, 1, 0, *range(3, frames.shape[3])]]
+def _swap_red_blue(frames: Frames) -> Frames:
+    swapped: Frames = frames[..., [2, 1, 0, *range(3, frames.shape[3])]]
     return swapped
 
 
@@ -118,7 +115,7 @@ def _value_hints(golden: Clip, obtained: Clip) -> Iterator[str]:
             yield f"the values are the golden's, {words}"
 
 
-def _follows(formula: Formula, g: Array, o: Array, low: float, high: float) -> bool:
+def _follows(formula: Formula, g: Frames, o: Frames, low: float, high: float) -> bool:
     """Whether ``formula`` of one golden frame gives the obtained one: within a level, or float rounding."""
     expected = formula(g.astype(np.float64))
     slack = 1.0 if g.dtype.kind == "u" else 4 * float(np.finfo(g.dtype).eps)
@@ -126,7 +123,7 @@ def _follows(formula: Formula, g: Array, o: Array, low: float, high: float) -> b
     return bool((gap <= slack).all())
 
 
-def _level_hints(g: Array, o: Array, top: int) -> Iterator[str]:
+def _level_hints(g: Frames, o: Frames, top: int) -> Iterator[str]:
     """Hints on integers: one level everywhere, or one offset everywhere but where values saturate."""
     lowest, highest, offset, differing = 0, 0, None, 0
     moved, kept = np.zeros(g.shape[3], bool), np.zeros(g.shape[3], bool)
@@ -151,7 +148,7 @@ def _level_hints(g: Array, o: Array, top: int) -> Iterator[str]:
         yield f"every value is {offset:+d}, but for saturation: a constant offset of brightness"
 
 
-def _frame_hints(g: Array, o: Array) -> Iterator[str]:
+def _frame_hints(g: Frames, o: Frames) -> Iterator[str]:
     if len(g) < 3:
         return
     differing = [index for index, (old, new) in enumerate(zip(g, o, strict=True)) if not _equal(old, new)]

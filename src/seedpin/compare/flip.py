@@ -9,10 +9,8 @@ import numpy.typing as npt
 
 from seedpin.compare.extra import imported
 
-Array = npt.NDArray[np.float32]
 
-
-def mean_flip(golden: Array, obtained: Array) -> float:
+def mean_flip(golden: npt.NDArray[np.float32], obtained: npt.NDArray[np.float32]) -> float:
     """Mean LDR-FLIP error of two sRGB frames of shape (H, W, 3) in [0, 1]; in [0, 1], 0 for equal frames.
 
     At 67 pixels a degree, the package's default: a 0.7 m wide 4K screen, seen from 0.7 m. Raises MetricError

@@ -8,9 +8,8 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from seedpin.clip.clip import Frames
 
 _CELL = 4
 """Differing pixels of one region are at most about so far apart: noise leaves gaps."""
@@ -19,7 +18,7 @@ _LARGEST = 0.25
 """Regions whose boxes take a larger share of the frame are no place."""
 
 
-def region_hints(golden: Array, obtained: Array) -> Iterator[str]:
+def region_hints(golden: Frames, obtained: Frames) -> Iterator[str]:
     """Sentences on frames (T, H, W, C) of one shape and dtype that differ; none without scikit-image."""
     if find_spec("skimage") is None:
         return
@@ -32,7 +31,7 @@ def region_hints(golden: Array, obtained: Array) -> Iterator[str]:
         yield regions
 
 
-def _moved(golden: Array, obtained: Array) -> str:
+def _moved(golden: Frames, obtained: Frames) -> str:
     """The shift by whole pixels, the same in all frames, that takes the golden to the obtained clip exactly.
 
     Registration proposes it from one frame; what it proposes is then held against every value.
@@ -62,7 +61,7 @@ def _moved(golden: Array, obtained: Array) -> str:
     return ""
 
 
-def _regions(golden: Array, obtained: Array) -> str:
+def _regions(golden: Frames, obtained: Frames) -> str:
     """Where the pixels lie of which any frame differs, if that is a small part of the frame."""
     measure: Any = import_module("skimage.measure")
     differs = np.zeros(golden.shape[1:3], bool)
@@ -71,7 +70,7 @@ def _regions(golden: Array, obtained: Array) -> str:
         pixels = (old != new).any(axis=2)
         differs |= pixels
         differing += bool(pixels.any())
-    cells: Array = measure.label(measure.block_reduce(differs, (_CELL, _CELL), np.max), connectivity=2)
+    cells: Frames = measure.label(measure.block_reduce(differs, (_CELL, _CELL), np.max), connectivity=2)
     if not 1 <= cells.max() <= _MOST_REGIONS:
         return ""
     height, width = golden.shape[1:3]
@@ -85,7 +84,7 @@ def _regions(golden: Array, obtained: Array) -> str:
     return f"what differs lies in {count}{which}: {where} (of {height} x {width}, counted from 0)"
 
 
-def _box(region: Array) -> tuple[int, int, int, int]:
+def _box(region: Frames) -> tuple[int, int, int, int]:
     """First and last row, first and last column."""
     rows, columns = np.nonzero(region.any(axis=1))[0], np.nonzero(region.any(axis=0))[0]
     return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])

@@ -9,12 +9,11 @@ import numpy.typing as npt
 
 from seedpin.compare.extra import imported
 
-Array = npt.NDArray[np.float32]
 SMALLEST = 11
 """The side of its window, so of the smallest frame."""
 
 
-def gaussian_ssim(golden: Array, obtained: Array) -> float:
+def gaussian_ssim(golden: npt.NDArray[np.float32], obtained: npt.NDArray[np.float32]) -> float:
     """Mean SSIM, as in its paper, of two frames (H, W, C) in [0, 1], at least 11 a side; 1 for equal ones.
 
     Windows of 11 x 11 with Gaussian weights of 1.5 pixels, and population covariance (Wang, Bovik, Sheikh,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from seedpin.clip.clip import Frames
 
 WINDOW = 7
 _K1, _K2 = 0.01, 0.03
@@ -20,7 +17,7 @@ def window_of(height: int, width: int) -> int:
     return side if side % 2 else side - 1
 
 
-def frame_ssim(golden: Array, obtained: Array, data_range: float) -> float:
+def frame_ssim(golden: Frames, obtained: Frames, data_range: float) -> float:
     """Mean SSIM of two frames of shape (H, W, C), equal dtype, in [-1, 1]; 1 for equal frames.
 
     Equal to scikit-image's ``structural_similarity(golden, obtained, channel_axis=-1, data_range=...)`` on
@@ -43,7 +40,7 @@ def frame_ssim(golden: Array, obtained: Array, data_range: float) -> float:
     return total / float(rows * (width - side + 1) * golden.shape[2])
 
 
-def _sum_of_map(x: Array, y: Array, side: int, data_range: float) -> float:
+def _sum_of_map(x: Frames, y: Frames, side: int, data_range: float) -> float:
     """Sum of the SSIM map over all windows of one block.
 
     With sums A, B, P, Q of x, y, xy and x^2 + y^2 over a window of n values, all exact integers for uint8
@@ -65,20 +62,20 @@ def _sum_of_map(x: Array, y: Array, side: int, data_range: float) -> float:
     return float(numerator.sum())
 
 
-def _box_sums(values: Array, side: int) -> Array:
+def _box_sums(values: Frames, side: int) -> Frames:
     """Sums over all ``side`` x ``side`` windows of (H, W, C), per channel."""
     return _running(_running(values, side, 0), side, 1)
 
 
-def _running(values: Array, side: int, axis: int) -> Array:
+def _running(values: Frames, side: int, axis: int) -> Frames:
     """Sums of ``side`` neighbours along ``axis`` by doubling; no cumulative sum, so floats do not cancel."""
     length = values.shape[axis] - side + 1
 
-    def cut(array: Array, start: int, count: int) -> Array:
-        part: Array = array[start : start + count] if axis == 0 else array[:, start : start + count]
+    def cut(array: Frames, start: int, count: int) -> Frames:
+        part: Frames = array[start : start + count] if axis == 0 else array[:, start : start + count]
         return part
 
-    total: Array | None = None
+    total: Frames | None = None
     power, width, done = values, 1, 0
     remaining = side
     while True:

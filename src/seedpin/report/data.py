@@ -16,9 +16,9 @@ from seedpin.compare.recorded import Margin, RecordedMetrics, RecordedTensor
 from seedpin.environment.fingerprint import NOT_RECORDED, EnvironmentChange
 from seedpin.environment.measured import in_words
 from seedpin.records import Facts
-from seedpin.report.answers import Answer, agreement, deciding_margin, headline, how_much, view_answers
-from seedpin.report.growth import DifferenceSeries, view_divergence
+from seedpin.report.divergence_rows import DifferenceSeries, view_divergence
 from seedpin.report.series import Series, Strip, view_series, view_strip
+from seedpin.report.summary import SummaryRow, agreement, deciding_margin, headline, how_much, view_summary
 from seedpin.report.terminal import short_digest
 from seedpin.run.message import verdict_words
 from seedpin.run.result import SEVERITY, CheckResult, by_severity
@@ -101,7 +101,7 @@ class CheckView:
 
     row: CheckRow
     headline: str
-    answers: tuple[Answer, ...]
+    summary: tuple[SummaryRow, ...]
     reasons: tuple[str, ...]
     hints: tuple[str, ...]
     series: tuple[Series, ...]
@@ -222,7 +222,7 @@ def view_check(row: CheckRow, result: CheckResult, *, run: str, run_path: str) -
     return CheckView(
         row=row,
         headline=headline(result),
-        answers=view_answers(result, worst),
+        summary=view_summary(result, worst),
         reasons=tuple(result.reasons),
         hints=tuple(result.hints),
         series=series,

@@ -17,8 +17,8 @@ from seedpin.goldens.store import GoldenKey, read_golden, write_staged
 from seedpin.kinds.base import AnyKind, Obtained, Range, obtain_value, recorded
 from seedpin.kinds.registry import kind_named, kind_of_fixture, kind_that_opens
 from seedpin.records import Facts
-from seedpin.run.intake import checked_results, contained
 from seedpin.run.ledger import GOLDEN, OBTAINED, Run, decidable
+from seedpin.run.opening import checked_results, contained
 from seedpin.run.result import CheckResult
 
 

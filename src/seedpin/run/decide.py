@@ -26,8 +26,8 @@ from seedpin.goldens.content import verify_content
 from seedpin.goldens.manifest import Manifest, NotedDigest, to_json
 from seedpin.goldens.provenance import updated
 from seedpin.goldens.store import Golden, GoldenKey, GoldenStore, StagedGolden, digest_or_none, read_golden
-from seedpin.run.intake import contained
 from seedpin.run.ledger import Run, decision_now
+from seedpin.run.opening import contained
 from seedpin.run.result import CheckResult
 
 UNDECIDABLE = {

@@ -19,8 +19,8 @@ from seedpin.goldens.inventory import GoldenEntry, Inventory
 from seedpin.goldens.names import split_node_id
 from seedpin.goldens.store import digest_or_none
 from seedpin.run.definitions import find_definition
-from seedpin.run.intake import checked_results
 from seedpin.run.ledger import Run, latest_results, runs
+from seedpin.run.opening import checked_results
 from seedpin.run.result import CheckResult
 
 

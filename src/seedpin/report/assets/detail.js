@@ -20,7 +20,7 @@ seedpin.detail = (function () {
   }
 
   function answers(check, player) {
-    return h("dl.answers", null, check.answers.map((answer) => {
+    return h("dl.answers", null, check.summary.map((answer) => {
       const seekable = answer.frame !== null && check.total > 1;
       const value = seekable
         ? h("button.jump", { type: "button", onclick: () => player.step(answer.frame - player.wanted) }, answer.value)

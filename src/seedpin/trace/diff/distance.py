@@ -10,7 +10,7 @@ from typing import TypeVar
 from seedpin.trace.diff.label import label
 from seedpin.trace.model import Fingerprint, Record, agree
 
-__all__ = ["LEFT_OUT", "distance", "growth", "record_distance"]
+__all__ = ["LEFT_OUT", "distance", "distances_on_the_way", "record_distance"]
 
 LEFT_OUT = "…"
 """Begins the row that stands for those that a list of distances leaves out."""
@@ -61,7 +61,9 @@ def record_distance(golden: Record, here: Record) -> float | None:
     return max(known) if known else None
 
 
-def growth(pairs: Sequence[tuple[Record, Record]], start: int) -> tuple[tuple[str, float | None], ...]:
+def distances_on_the_way(
+    pairs: Sequence[tuple[Record, Record]], start: int
+) -> tuple[tuple[str, float | None], ...]:
     """Distances from ``pairs[start]`` on: that record, then stages, scheduler steps, marks, frames.
 
     Of a long loop only some steps are told, each whole; what comes once is always told. A row that begins

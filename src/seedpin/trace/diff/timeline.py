@@ -8,7 +8,7 @@ from typing import Literal
 
 from seedpin.trace.diff import wording
 from seedpin.trace.diff.align import Node, RecordPair, align, tree
-from seedpin.trace.diff.distance import growth
+from seedpin.trace.diff.distance import distances_on_the_way
 from seedpin.trace.diff.divergence import Cause, Divergence
 from seedpin.trace.model import Fingerprint, Record, Trace
 
@@ -61,7 +61,7 @@ class AlignedTraces:
             *(kind, place, known.step if known else None, sentence),
             golden_record=wording.describe(event.golden),
             here_record=wording.describe(event.here),
-            growth=growth(self.pairs, start),
+            growth=distances_on_the_way(self.pairs, start),
             hints=tuple(dict.fromkeys(hints)),
             level=self.golden.level,
         )

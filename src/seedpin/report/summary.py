@@ -15,7 +15,7 @@ from seedpin.run.result import CheckResult
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SummaryRow:
     """One of the questions that a red check raises. ``frame`` is where a click leads, if anywhere."""
 
     question: str
@@ -65,43 +65,43 @@ def _changed(result: CheckResult) -> str:
     return f"The output changed; {agrees}{look}"
 
 
-def view_answers(result: CheckResult, worst: int | None) -> tuple[Answer, ...]:
+def view_summary(result: CheckResult, worst: int | None) -> tuple[SummaryRow, ...]:
     """The answers in the order of the questions; ``worst`` is the worst frame, None for none."""
     return (_what(result), *_amount(result), *_where(result, worst), _environment(result))
 
 
-def _what(result: CheckResult) -> Answer:
+def _what(result: CheckResult) -> SummaryRow:
     question = "What changed"
     metrics = result.metrics or RecordedMetrics()
     differing, total = metrics.differing, metrics.num_frames
     if differing is not None and total:
         what = "the image" if total == 1 else f"{differing} of {total} frames"
-        return Answer(question, what, result.hints[0] if result.hints else "")
+        return SummaryRow(question, what, result.hints[0] if result.hints else "")
     if metrics.summary:
-        return Answer(question, metrics.summary)
+        return SummaryRow(question, metrics.summary)
     if metrics.tensors:
         off = sum(1 for tensor in metrics.tensors if tensor.max_abs != 0)
-        return Answer(question, f"{off} of {len(metrics.tensors)} tensors")
+        return SummaryRow(question, f"{off} of {len(metrics.tensors)} tensors")
     if result.verdict == "incomparable" and result.reasons:
-        return Answer(question, result.reasons[0], " ".join(result.reasons[1:]), "bad")
+        return SummaryRow(question, result.reasons[0], " ".join(result.reasons[1:]), "bad")
     if result.verdict == "identical":
-        return Answer(question, "nothing", tone="good")
+        return SummaryRow(question, "nothing", tone="good")
     if result.verdict == "missing":
-        return Answer(question, "no golden yet", result.device_class)
-    return Answer(question, result.reasons[0] if result.reasons else verdict_words(result.verdict))
+        return SummaryRow(question, "no golden yet", result.device_class)
+    return SummaryRow(question, result.reasons[0] if result.reasons else verdict_words(result.verdict))
 
 
-def _amount(result: CheckResult) -> tuple[Answer, ...]:
+def _amount(result: CheckResult) -> tuple[SummaryRow, ...]:
     question = "How much"
     if result.verdict == "identical":
-        return (Answer(question, "0", "equal bits", "good"),)
+        return (SummaryRow(question, "0", "equal bits", "good"),)
     label, value, note = how_much(result)
     if not value:
         # What was compared and has no distance, as a text, differs or does not.
-        return () if result.metrics is not None else (Answer(question, "not measured"),)
+        return () if result.metrics is not None else (SummaryRow(question, "not measured"),)
     broken = any(not margin.ok for margin in result.margins)
     tone = "bad" if broken else "good" if result.passed else ""
-    return (Answer(question, value, f"{label}; {note}", tone),)
+    return (SummaryRow(question, value, f"{label}; {note}", tone),)
 
 
 def how_much(result: CheckResult) -> tuple[str, str, str]:
@@ -126,21 +126,21 @@ def deciding_margin(margins: Sequence[Margin]) -> Margin | None:
     return min(margins, key=lambda margin: (margin.ok, -margin.share), default=None)
 
 
-def _where(result: CheckResult, worst: int | None) -> tuple[Answer, ...]:
+def _where(result: CheckResult, worst: int | None) -> tuple[SummaryRow, ...]:
     metrics = result.metrics or RecordedMetrics()
     first, total = metrics.first_differing, metrics.num_frames
     if total > 1 and first is not None:
         return (
-            Answer("First differing frame", str(first), f"of {total}, counted from 0", frame=first),
-            Answer("Worst frame", str(worst), frame=worst),
+            SummaryRow("First differing frame", str(first), f"of {total}, counted from 0", frame=first),
+            SummaryRow("Worst frame", str(worst), frame=worst),
         )
     places = [entry.place for entry in metrics.worst.values() if entry.place]
     if metrics.tensors and places:
-        return (Answer("Worst tensor", places[0]),)
+        return (SummaryRow("Worst tensor", places[0]),)
     return ()
 
 
-def _environment(result: CheckResult) -> Answer:
+def _environment(result: CheckResult) -> SummaryRow:
     question = "Environment"
     keys = [change.key for change in result.environment_changes if change.moves_bits]
     if keys:
@@ -149,14 +149,14 @@ def _environment(result: CheckResult) -> Answer:
         if settings:
             count = "1 setting changed" if settings == 1 else f"{settings} settings changed"
             count += " and arithmetic" if settings < len(keys) else ""
-        return Answer(question, count, things_in_words(keys), "warn")
+        return SummaryRow(question, count, things_in_words(keys), "warn")
     if result.tier == "other class":
-        return Answer(question, "another device", f"golden of {_class_of(result.golden)}", "warn")
+        return SummaryRow(question, "another device", f"golden of {_class_of(result.golden)}", "warn")
     if not result.facts_golden:
-        return Answer(question, "nothing to compare with")
+        return SummaryRow(question, "nothing to compare with")
     if not result.environment and not result.environment_changes:
-        return Answer(question, "not recorded")
-    return Answer(question, "no difference found", _looked_at(result), "good")
+        return SummaryRow(question, "not recorded")
+    return SummaryRow(question, "no difference found", _looked_at(result), "good")
 
 
 def agreement(result: CheckResult) -> str:

@@ -12,7 +12,7 @@ SMALLEST = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
+class DistanceRow:
     """One place on the way to the frames. ``share`` is the bar's length, 0 to 1, on a log scale from 1e-9.
 
     ``text`` is the relative distance, empty where the label stands for rows that were left out; ``share`` is
@@ -30,7 +30,7 @@ class DifferenceSeries:
 
     sentence: str
     lines: tuple[tuple[str, str], ...]
-    growth: tuple[Growth, ...]
+    growth: tuple[DistanceRow, ...]
 
 
 def view_divergence(found: Divergence | None) -> DifferenceSeries | None:
@@ -46,15 +46,15 @@ def view_divergence(found: Divergence | None) -> DifferenceSeries | None:
     )
     lines = [(label, str(value)) for label, value in pairs if value not in (None, "")]
     lines += [("also", hint) for hint in found.hints]
-    rows = tuple(_growth(label, far) for label, far in found.growth)
+    rows = tuple(_row(label, far) for label, far in found.growth)
     return DifferenceSeries(found.sentence, tuple(lines), rows)
 
 
-def _growth(label: str, distance: float | None) -> Growth:
+def _row(label: str, distance: float | None) -> DistanceRow:
     if distance is None:
-        return Growth(label, "" if label.startswith(LEFT_OUT) else "not comparable", None)
+        return DistanceRow(label, "" if label.startswith(LEFT_OUT) else "not comparable", None)
     if distance == 0:
-        return Growth(label, "equal", 0.0)
+        return DistanceRow(label, "equal", 0.0)
     span = -math.log10(SMALLEST)
     share = (math.log10(max(distance, SMALLEST)) + span) / span
-    return Growth(label, f"{distance:.2g}", round(min(1.0, max(0.02, share)), 3))
+    return DistanceRow(label, f"{distance:.2g}", round(min(1.0, max(0.02, share)), 3))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from seedpin.errors import RunError
-from seedpin.run.intake import checked_results, contained, is_source, open_run
 from seedpin.run.ledger import Run, decision_now, pending
+from seedpin.run.opening import checked_results, contained, is_source, open_run
 from support.commands import zip_folder
 from support.report_runs import CPU, RunFolder, moving_shapes
 
