@@ -11,7 +11,8 @@ import torch
 
 from seedpin.trace.model import Fingerprint
 from seedpin.trace.record.device import device_hash
-from seedpin.trace.record.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES, Fingerprints
+from seedpin.trace.record.fingerprint import Fingerprints
+from seedpin.trace.record.sketch import MODULE_SAMPLES, STAGE_SAMPLES
 
 DTYPES = [
     *(torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64),

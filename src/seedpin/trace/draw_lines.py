@@ -7,8 +7,6 @@ from itertools import groupby
 
 from xxhash import xxh3_64_hexdigest
 
-__all__ = ["compact", "draw_line", "drawn_from"]
-
 _LINES = 32
 
 

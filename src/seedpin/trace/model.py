@@ -12,28 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
-__all__ = [
-    "FORMAT_1",
-    "LEVELS",
-    "RECORD_KINDS",
-    "Argument",
-    "Fingerprint",
-    "Given",
-    "Level",
-    "ModuleInfo",
-    "Record",
-    "RecordKind",
-    "Seen",
-    "Sketch",
-    "Trace",
-    "Value",
-    "agree",
-    "all_agree",
-    "hashes_agree",
-    "names_a_path",
-    "weights_agree",
-]
-
 RecordKind: TypeAlias = Literal["draw", "module", "scheduler", "stage", "mark", "clip", "op"]
 Level: TypeAlias = Literal["stages", "modules", "ops"]
 RECORD_KINDS: tuple[RecordKind, ...] = get_args(RecordKind)

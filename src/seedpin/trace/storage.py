@@ -36,8 +36,6 @@ from seedpin.trace.model import (
     Value,
 )
 
-__all__ = ["VERSION", "from_bytes", "to_bytes"]
-
 VERSION = 2
 _MAGIC = b"SPTRACE\x00"
 _HEADER = struct.Struct("<8sHQ")

@@ -6,8 +6,6 @@ from collections import Counter
 
 from seedpin.trace.model import RECORD_KINDS, Trace
 
-__all__ = ["summarise"]
-
 _PLURAL = {"draw": "draws", "module": "module calls", "scheduler": "scheduler calls", "stage": "stage calls"}
 
 

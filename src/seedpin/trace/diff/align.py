@@ -8,8 +8,6 @@ from typing import Literal, TypeAlias
 
 from seedpin.trace.model import Fingerprint, Record
 
-__all__ = ["Node", "RecordPair", "align", "diff", "tree"]
-
 _MAX_EDITS = 600
 """Beyond this many edits among siblings the rest counts as replaced: the diff stays linear in practice."""
 

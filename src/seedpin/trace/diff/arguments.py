@@ -5,8 +5,6 @@ from __future__ import annotations
 from seedpin.trace.diff import wording
 from seedpin.trace.model import Fingerprint, Given, Seen, Trace, Value, agree, names_a_path
 
-__all__ = ["changed_arguments"]
-
 _SAID = 3
 
 

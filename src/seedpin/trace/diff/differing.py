@@ -7,8 +7,6 @@ from typing import TypeAlias
 
 from seedpin.trace.model import Argument, Fingerprint, Record, Seen, agree, all_agree, weights_agree
 
-__all__ = ["ChangedArgument", "agreed", "differing", "draw_changes", "same_kind"]
-
 ChangedArgument: TypeAlias = "tuple[str, Seen | None, Seen | None]"
 """Name, golden, here; None where one side does not have it."""
 

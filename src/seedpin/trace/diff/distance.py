@@ -10,8 +10,6 @@ from typing import TypeVar
 from seedpin.trace.diff.label import label
 from seedpin.trace.model import Fingerprint, Record, agree
 
-__all__ = ["LEFT_OUT", "distance", "distances_on_the_way", "record_distance"]
-
 LEFT_OUT = "…"
 """Begins the row that stands for those that a list of distances leaves out."""
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from seedpin.trace.diff.align import diff
 from seedpin.trace.draw_lines import drawn_from
 
-__all__ = ["moved_draws"]
-
 
 def moved_draws(golden: Sequence[str], here: Sequence[str]) -> str:
     """What changed between two compacted lists of draws, in a sentence; empty if nothing did."""

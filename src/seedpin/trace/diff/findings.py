@@ -14,8 +14,6 @@ from seedpin.trace.diff.settings import changed_settings, owner_of, suspect_modu
 from seedpin.trace.diff.timeline import AlignedTraces, Event
 from seedpin.trace.model import Fingerprint, Record, all_agree, weights_agree
 
-__all__ = ["at_input", "at_output", "one_sided", "other_generator", "unseen"]
-
 
 def unseen(record: Record) -> bool:
     """Whether a draw is only known from a generator's state that moved."""

@@ -9,8 +9,6 @@ from seedpin.trace.diff.timeline import AlignedTraces, Event
 from seedpin.trace.diff.wording import draw_number
 from seedpin.trace.model import Argument, Fingerprint, Record, Seen, agree
 
-__all__ = ["handed_on", "near_end"]
-
 
 def near_end(traces: AlignedTraces, event: Event, seen: Seen | None) -> Record | None:
     """The last record beside ``event`` on the way of the data that became ``seen``; None: none came before.

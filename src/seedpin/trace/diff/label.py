@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from seedpin.trace.model import Record
 
-__all__ = ["label"]
-
 
 def label(record: Record) -> str:
     """A record's short name: ``transformer call 2, step 1`` or ``scheduler.step 1``."""

@@ -18,8 +18,6 @@ from seedpin.trace.diff.reduce import at_common_level
 from seedpin.trace.diff.timeline import AlignedTraces, Event, aligned
 from seedpin.trace.model import Fingerprint, Record, Trace
 
-__all__ = ["first_divergence"]
-
 
 def first_divergence(golden: Trace, here: Trace) -> Divergence | None:
     """Where ``here`` parts from ``golden``, or None if nothing that matters differs.

@@ -11,8 +11,6 @@ from seedpin.trace.diff.label import label
 from seedpin.trace.diff.wording import describe
 from seedpin.trace.model import Argument, Fingerprint, Record, Trace
 
-__all__ = ["first_nonfinite"]
-
 
 def first_nonfinite(trace: Trace) -> Divergence | None:
     """Where a NaN (if there is none, an infinity) first shows in a run; None for nowhere.

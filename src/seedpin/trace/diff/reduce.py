@@ -8,8 +8,6 @@ from dataclasses import replace
 from seedpin.errors import TraceError
 from seedpin.trace.model import FORMAT_1, LEVELS, Level, Record, Trace
 
-__all__ = ["at_common_level", "at_level"]
-
 
 def at_level(trace: Trace, level: Level) -> Trace:
     """What ``trace`` would tell at a coarser ``level``: inner records go, the others stay as they are.

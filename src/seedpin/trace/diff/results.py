@@ -8,8 +8,6 @@ from seedpin.trace.diff.label import label
 from seedpin.trace.diff.timeline import AlignedTraces
 from seedpin.trace.model import Fingerprint, Record, Seen
 
-__all__ = ["parted_results"]
-
 _COMPUTED = ("stage", "module", "scheduler", "mark", "op")
 POST_PROCESSING = "post-processing"
 OWN_CODE = "the call's own code"

@@ -6,8 +6,6 @@ from collections.abc import Collection, Sequence
 
 from seedpin.trace.model import ModuleInfo, Record, Trace, names_a_path
 
-__all__ = ["changed_settings", "owner_of", "suspect_modules"]
-
 _EMPTY = ("None", "False", "''", "()", "[]")
 _COUNTERPARTS = {"decode": ("encoder", "quant_conv"), "encode": ("decoder", "post_quant_conv")}
 _SHOWN = 8

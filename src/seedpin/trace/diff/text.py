@@ -5,8 +5,6 @@ from __future__ import annotations
 from seedpin.trace.diff.distance import LEFT_OUT
 from seedpin.trace.diff.divergence import Divergence
 
-__all__ = ["format_divergence"]
-
 
 def format_divergence(divergence: Divergence) -> str:
     """The sentence, what else is known, and how the difference grows towards the frames."""

@@ -12,8 +12,6 @@ from seedpin.trace.diff.distance import distances_on_the_way
 from seedpin.trace.diff.divergence import Cause, Divergence
 from seedpin.trace.model import Fingerprint, Record, Trace
 
-__all__ = ["AlignedTraces", "Event", "aligned"]
-
 
 @dataclass(frozen=True, slots=True)
 class Event:

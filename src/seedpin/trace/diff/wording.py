@@ -9,25 +9,6 @@ from seedpin.trace.diff.label import label
 from seedpin.trace.drawing import HELPERS
 from seedpin.trace.model import Fingerprint, Record, Seen, Trace, all_agree, hashes_agree
 
-__all__ = [
-    "after",
-    "before",
-    "change",
-    "changed_weights",
-    "describe",
-    "draw",
-    "draw_number",
-    "draw_place",
-    "index_of",
-    "kernels",
-    "owner",
-    "partner",
-    "result",
-    "short",
-    "suspects",
-    "swapped_sites",
-]
-
 
 def describe(record: Record | None) -> str:
     """A record with its inputs and outputs, on one line; empty for none."""

@@ -15,8 +15,6 @@ from seedpin.trace.model import Value
 from seedpin.trace.record.draws import generator_state
 from seedpin.trace.record.observe import Slots
 
-__all__ = ["kept_arguments"]
-
 _MOST = 256
 """Slots kept of one call's arguments: what is past them is said to be there, and never compared."""
 

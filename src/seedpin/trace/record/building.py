@@ -10,8 +10,6 @@ from seedpin.trace.record.observe import Slots
 from seedpin.trace.record.watched import Raw, filled
 from seedpin.trace.record.weights import HeldWeights, Weights, hash_of_weights, short_hash
 
-__all__ = ["build"]
-
 _MAX_REWRITTEN = 64
 UNCOUNTED = "written during the call past torch's version counter"
 

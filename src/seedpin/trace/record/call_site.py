@@ -11,8 +11,6 @@ import torch
 
 from seedpin.trace.drawing import HELPERS
 
-__all__ = ["call_site"]
-
 _TRACE = Path(__file__).parent.parent
 _SKIPPED = (f"{_TRACE}/", f"{_TRACE.parent / 'pinning'}/", f"{Path(torch.__file__).parent}/", "<")
 _SKIPPED_NAMES = ("/contextlib.py", "/functools.py")

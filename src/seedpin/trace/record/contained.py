@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 
 from seedpin.trace.record.quiet import dispatch_modes, function_modes, quietly
 
-__all__ = ["Contained"]
-
 R = TypeVar("R")
 
 

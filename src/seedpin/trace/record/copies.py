@@ -9,8 +9,6 @@ from seedpin.trace.record.search import SCHEDULER_METHODS
 from seedpin.trace.record.watch import Watch
 from seedpin.trace.record.watched import WatchEntry, scheduler_entry
 
-__all__ = ["SchedulerCopies"]
-
 
 class SchedulerCopies:
     """Makes entries for schedulers of a known class that were not there when the recording began."""

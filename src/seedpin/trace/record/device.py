@@ -11,8 +11,6 @@ import torch
 
 from seedpin.trace.record.sketch import GATHERED, STAGE_SAMPLES
 
-__all__ = ["Unfetched", "device_hash", "device_sketch", "mixed"]
-
 _CHUNK = 1 << 22  # Elements per pass on a device: bounds the int64 temporaries to 32 MiB each.
 _FOLD = 4096  # Device scalars held apart before they are stacked into one tensor (no synchronisation).
 

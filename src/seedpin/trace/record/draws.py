@@ -24,8 +24,6 @@ from seedpin.trace.record.observe import Slots
 from seedpin.trace.record.patching import Patches, wrapped_like
 from seedpin.trace.record.watch import Live
 
-__all__ = ["DrawSink", "StateWatch", "generator_label", "generator_of", "generator_state", "patch_draws"]
-
 _DROPOUTS = {
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), 2),
     "rrelu": 3,

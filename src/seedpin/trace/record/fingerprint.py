@@ -20,14 +20,7 @@ from xxhash import xxh3_128_digest
 from seedpin.trace.model import Fingerprint, Sketch
 from seedpin.trace.record.device import Unfetched, device_hash, device_sketch, mixed
 from seedpin.trace.record.host import Parts, UnreadError, host_array, in_order, parts_of, view_of
-from seedpin.trace.record.sketch import MODULE_SAMPLES, STAGE_SAMPLES, gather, host_sketches
-
-__all__ = [
-    "MODULE_SAMPLES",
-    "STAGE_SAMPLES",
-    "Fingerprints",
-    "bytes_hash",
-]
+from seedpin.trace.record.sketch import STAGE_SAMPLES, gather, host_sketches
 
 _REMEMBERED = 512  # Tensors whose slot is known by identity and version, so that they are hashed once.
 

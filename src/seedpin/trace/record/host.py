@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["Parts", "UnreadError", "host_array", "in_order", "parts_of", "view_of"]
-
 _CONTENTLESS = {
     "FakeTensor": "a FakeTensor has no content",
     "FunctionalTensor": "a FunctionalTensor stands for a computation, not for its content",

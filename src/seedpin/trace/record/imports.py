@@ -14,8 +14,6 @@ from importlib.machinery import ModuleSpec, SourceFileLoader, SourcelessFileLoad
 from types import ModuleType
 from typing import Any, Protocol
 
-__all__ = ["ImportHook", "Suspendable", "originals_for_imports"]
-
 _COMPILER = "torch._dynamo"
 _TABLES = ("get_torch_obj_rule_map", "get_tensor_method")
 

@@ -15,8 +15,6 @@ from seedpin.trace.model import ModuleInfo, names_a_path
 from seedpin.trace.record.objects import own_attributes
 from seedpin.trace.record.search import THIRD_PARTY, ModelParts
 
-__all__ = ["ModelInventory"]
-
 
 class ModelInventory:
     """Classes and hyper-parameters of all that was found, as they were when this was made.

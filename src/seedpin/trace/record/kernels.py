@@ -13,8 +13,6 @@ from seedpin.trace.record.watch import Live
 if TYPE_CHECKING:
     from seedpin.trace.record.recorder import Recorder
 
-__all__ = ["patch_attention", "run_facts"]
-
 
 def run_facts() -> dict[str, str]:
     """Settings that hold for a whole run."""

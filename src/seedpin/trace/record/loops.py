@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Loops"]
-
 # For a scheduler that does not tell how many timesteps it has: it never steps past its end.
 _ENDLESS = 1 << 30
 

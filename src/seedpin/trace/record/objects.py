@@ -11,8 +11,6 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["FUNCTIONS", "captured", "items_of", "own_attributes"]
-
 FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
 """What ``captured`` looks into."""
 

@@ -22,8 +22,6 @@ from seedpin.trace.model import Value
 from seedpin.trace.record.fingerprint import Fingerprints, bytes_hash
 from seedpin.trace.record.objects import own_attributes
 
-__all__ = ["NONE", "Slots", "observe", "opaque", "value_of"]
-
 Slots: TypeAlias = "list[tuple[str, int | Value]]"
 
 _DEPTH = 5

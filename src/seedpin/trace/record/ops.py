@@ -11,13 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from seedpin.trace.record.call_site import call_site
 from seedpin.trace.record.draws import generator_label, generator_of, generator_state
-from seedpin.trace.record.fingerprint import MODULE_SAMPLES
+from seedpin.trace.record.sketch import MODULE_SAMPLES
 from seedpin.trace.record.watched import Raw
 
 if TYPE_CHECKING:
     from seedpin.trace.record.recorder import Recorder
-
-__all__ = ["OpMode", "eagerly"]
 
 # What these give is whatever lay in memory: two runs would part there, and mean nothing by it.
 _UNINITIALISED = ("aten.empty", "aten.new_empty", "aten.resize_", "aten.empty_like", "aten.empty_strided")

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["ABSENT", "Patches", "wrapped_like"]
-
 ABSENT = object()
 _stale: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
 """Replacements whose recording is over, and what each of them stood for: nobody may put one back."""

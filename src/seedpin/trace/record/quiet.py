@@ -8,8 +8,6 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
-__all__ = ["dispatch_modes", "function_modes", "quietly", "tracing"]
-
 tracing = torch._C._get_tracing_state
 """Not None while ``torch.jit.trace`` runs: what is done to a tensor now goes into the graph."""
 

@@ -27,7 +27,7 @@ from seedpin.trace.record.call_site import call_site
 from seedpin.trace.record.contained import Contained
 from seedpin.trace.record.copies import SchedulerCopies
 from seedpin.trace.record.draws import StateWatch, patch_draws
-from seedpin.trace.record.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES, Fingerprints
+from seedpin.trace.record.fingerprint import Fingerprints
 from seedpin.trace.record.imports import originals_for_imports
 from seedpin.trace.record.inventory import ModelInventory
 from seedpin.trace.record.kernels import patch_attention, run_facts
@@ -36,11 +36,10 @@ from seedpin.trace.record.observe import NONE, Slots, observe, opaque
 from seedpin.trace.record.patching import Patches
 from seedpin.trace.record.quiet import dispatch_modes, function_modes, quietly, tracing
 from seedpin.trace.record.search import ModelParts, find
+from seedpin.trace.record.sketch import MODULE_SAMPLES, STAGE_SAMPLES
 from seedpin.trace.record.watch import Live, Watch
 from seedpin.trace.record.watched import Raw, WatchEntry, to_watch
 from seedpin.trace.record.weights import HeldWeights, Weights
-
-__all__ = ["MAX_RECORDS", "Recorder", "mark", "record"]
 
 T = TypeVar("T")
 MAX_RECORDS = 200_000

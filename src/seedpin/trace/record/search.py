@@ -14,8 +14,6 @@ from torch import nn
 from seedpin.errors import TraceError
 from seedpin.trace.record.objects import FUNCTIONS, captured, items_of, own_attributes
 
-__all__ = ["SCHEDULER_METHODS", "THIRD_PARTY", "Method", "ModelParts", "find", "is_compiled"]
-
 _STAGE_METHODS = (
     *("encode", "decode", "generate", "get_image_features", "get_text_features"),
     *("preprocess", "preprocess_video", "postprocess", "postprocess_video"),

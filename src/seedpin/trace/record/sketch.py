@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["GATHERED", "MODULE_SAMPLES", "STAGE_SAMPLES", "gather", "host_sketches", "positions"]
-
 STAGE_SAMPLES = 32
 MODULE_SAMPLES = 12
 """Samples per tensor; fewer inside of modules, where a trace may hold 25,000 of them within 3 MB."""

@@ -25,8 +25,6 @@ from seedpin.trace.record.watched import WatchEntry
 if TYPE_CHECKING:
     from seedpin.trace.record.recorder import Recorder
 
-__all__ = ["Live", "Watch"]
-
 
 class Live:
     """The recorder that replaced functions report to; emptied when it ends: a model may keep one."""

@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from seedpin.trace.model import Argument, Fingerprint, Level, Record, RecordKind
-from seedpin.trace.record.fingerprint import MODULE_SAMPLES, STAGE_SAMPLES
 from seedpin.trace.record.observe import Slots
 from seedpin.trace.record.search import SCHEDULER_METHODS, ModelParts
+from seedpin.trace.record.sketch import MODULE_SAMPLES, STAGE_SAMPLES
 from seedpin.trace.record.weights import HeldWeights
-
-__all__ = ["Raw", "WatchEntry", "filled", "parameters_of", "scheduler_entry", "to_watch"]
 
 
 class WatchEntry:

@@ -21,8 +21,6 @@ from torch import nn
 from seedpin.trace.model import Fingerprint
 from seedpin.trace.record.fingerprint import Fingerprints, bytes_hash
 
-__all__ = ["DEVICE_DIGITS", "HeldWeights", "Weights", "hash_of_weights", "short_hash"]
-
 DEVICE_DIGITS = 16
 """Length of a hash that was made on an accelerator."""
 
