@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -23,18 +24,16 @@ class UnreadError(Exception):
     """The content of a tensor cannot be read, or must not be."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Parts:
     """The plain strided tensors that a tensor consists of.
 
     header: what they mean, in words that are hashed with them. unread: what of the tensor they leave out.
     """
 
-    __slots__ = ("header", "tensors", "unread")
-
-    def __init__(self, tensors: list[torch.Tensor], header: str = "", unread: str = "") -> None:
-        self.tensors = tensors
-        self.header = header
-        self.unread = unread
+    tensors: list[torch.Tensor]
+    header: str = ""
+    unread: str = ""
 
 
 def parts_of(tensor: torch.Tensor) -> Parts:

@@ -261,9 +261,9 @@ class Recorder(Contained):
     def _weights_of(self, entry: WatchEntry, module: torch.nn.Module) -> HeldWeights:
         held = entry.held
         if self.level == "stages" or entry.name in self._compiled:
-            if held is None or not held.unchanged_below():
+            if held is None or not held.unchanged():
                 held = entry.held = self._weights.below(module, entry.name)
-        elif held is None or not held.unchanged(module):
+        elif held is None or not held.unchanged():
             held = entry.held = self._weights.own(module, entry.name)
         return held
 

@@ -7,6 +7,7 @@ import inspect
 import types
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from seedpin.trace.model import Argument, Fingerprint, Level, Record, RecordKind
@@ -16,41 +17,26 @@ from seedpin.trace.record.sketch import MODULE_SAMPLES, STAGE_SAMPLES
 from seedpin.trace.record.weights import HeldWeights
 
 
+@dataclass(slots=True, eq=False)
 class WatchEntry:
     """A watched callable. Does not keep its object alive."""
 
-    __slots__ = (
-        *("call", "held", "inside", "kind", "name", "owner", "parameters", "samples"),
-        *("scheduler", "stage", "weighed"),
-    )
-
-    def __init__(
-        self,
-        kind: RecordKind,
-        name: str,
-        owner: object,
-        parameters: tuple[str, ...],
-        *,
-        weighed: bool = False,
-        stage: bool = False,
-        scheduler: str = "",
-    ) -> None:
-        self.kind = kind
-        self.name = name
-        self.owner = _reference(owner)
-        """Gives the object, or None when it is gone."""
-        self.parameters = parameters
-        self.weighed = weighed
-        """Whether its weights are recorded: it is a module."""
-        self.stage = stage
-        self.scheduler = scheduler
-        """Name of the scheduler whose method it is."""
-        self.call = 0
-        self.samples = MODULE_SAMPLES if kind == "module" else STAGE_SAMPLES
-        self.held: HeldWeights | None = None
-        """The module's weights as they were at the last call."""
-        self.inside = False
-        """Whether a call was reported that has not come to the module's ``forward`` yet."""
+    kind: RecordKind
+    name: str
+    owner: Callable[[], object]
+    """Gives the object, or None when it is gone."""
+    parameters: tuple[str, ...]
+    samples: int = STAGE_SAMPLES
+    weighed: bool = False
+    """Whether its weights are recorded: it is a module."""
+    stage: bool = False
+    scheduler: str = ""
+    """Name of the scheduler whose method it is."""
+    call: int = 0
+    held: HeldWeights | None = None
+    """The module's weights as they were at the last call."""
+    inside: bool = False
+    """Whether a call was reported that has not come to the module's ``forward`` yet."""
 
 
 def _reference(owner: object) -> Callable[[], object]:
@@ -69,18 +55,16 @@ def to_watch(parts: ModelParts, level: Level) -> Iterator[tuple[Any, str, WatchE
             continue  # Inside of a compiled graph: a watched child would break or change the graph.
         stage = name in parts.stages
         kind: RecordKind = "stage" if stage else "module"
+        samples = STAGE_SAMPLES if stage else MODULE_SAMPLES
         names = _names(type(module), "forward", of=module)
-        entry = WatchEntry(kind, name, module, names, weighed=True, stage=stage)
+        entry = WatchEntry(kind, name, _reference(module), names, samples, weighed=True, stage=stage)
         yield module, "__call__", entry
         if stage and name not in parts.compiled:
             yield module, "forward", entry  # Some call it directly.
     for method in parts.methods:
         names = _names(method.owner, method.attribute)
-        yield (
-            method.owner,
-            method.attribute,
-            WatchEntry("stage", method.name, method.owner, names, stage=True),
-        )
+        entry = WatchEntry("stage", method.name, _reference(method.owner), names, stage=True)
+        yield method.owner, method.attribute, entry
     for name, scheduler in parts.schedulers.items():
         for attribute in SCHEDULER_METHODS:
             if callable(getattr(type(scheduler), attribute, None)):
@@ -99,39 +83,25 @@ def _names(owner: object, attribute: str, *, of: object = None) -> tuple[str, ..
 def scheduler_entry(scheduler: Any, name: str, attribute: str) -> WatchEntry:
     """The entry of a scheduler's method."""
     names = _names(scheduler, attribute)
-    return WatchEntry("scheduler", f"{name}.{attribute}", scheduler, names, scheduler=name)
+    return WatchEntry("scheduler", f"{name}.{attribute}", _reference(scheduler), names, scheduler=name)
 
 
+@dataclass(slots=True, eq=False)
 class Raw:
     """A record that is still being written; tensors are slots of the fingerprint table."""
 
-    __slots__ = (
-        *("call", "depth", "extra", "inputs", "kind", "loop", "name"),
-        *("outputs", "site", "stage", "step", "weights"),
-    )
-
-    def __init__(
-        self,
-        kind: RecordKind,
-        name: str,
-        call: int,
-        depth: int,
-        stage: str,
-        step: int | None,
-        loop: int | None,
-    ) -> None:
-        self.kind = kind
-        self.name = name
-        self.call = call
-        self.depth = depth
-        self.stage = stage
-        self.step = step
-        self.loop = loop
-        self.inputs: Slots = []
-        self.outputs: Slots = []
-        self.weights: HeldWeights | None = None
-        self.site = ""
-        self.extra: dict[str, str] = {}
+    kind: RecordKind
+    name: str
+    call: int
+    depth: int
+    stage: str
+    step: int | None
+    loop: int | None
+    inputs: Slots = field(default_factory=list)
+    outputs: Slots = field(default_factory=list)
+    weights: HeldWeights | None = None
+    site: str = ""
+    extra: dict[str, str] = field(default_factory=dict)
 
     def record(
         self,

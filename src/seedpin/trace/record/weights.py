@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -33,44 +34,18 @@ _State = tuple["weakref.ref[torch.Tensor]", int, int]
 """A tensor as it was: which, its version (-1: it has none), its address."""
 
 
+@dataclass(slots=True, eq=False)
 class HeldWeights:
     """The weights of one module (or of all below it) as they were when they were last read."""
 
-    __slots__ = ("modules", "names", "slots", "states")
+    modules: tuple[weakref.ref[nn.Module], ...]
+    names: tuple[str, ...]
+    slots: tuple[int, ...]
+    states: tuple[_State, ...]
 
-    def __init__(
-        self,
-        modules: tuple[weakref.ref[nn.Module], ...],
-        names: tuple[str, ...],
-        slots: tuple[int, ...],
-        states: tuple[_State, ...],
-    ) -> None:
-        self.modules = modules
-        self.names = names
-        self.slots = slots
-        self.states = states
-
-    def unchanged(self, module: nn.Module) -> bool:
-        """Whether a module's own weights are the same tensors, in the same place, at the same version: asked
-        before each call, so that every microsecond counts."""
-        states = self.states
-        index = 0
-        own: Any = module
-        try:
-            for holder in (own._parameters, own._buffers):
-                for tensor in holder.values():
-                    if tensor is not None:
-                        ref, version, pointer = states[index]
-                        # A tensor made under inference_mode raises here: it is read each time.
-                        if tensor._version != version or tensor.data_ptr() != pointer or ref() is not tensor:
-                            return False
-                        index += 1
-        except (IndexError, RuntimeError):
-            return False
-        return index == len(states)
-
-    def unchanged_below(self) -> bool:
-        """As ``unchanged``, for all modules that were found below one; added modules are not looked for."""
+    def unchanged(self) -> bool:
+        """Whether these modules have the same tensors, in the same place, at the same version; modules that
+        were added are not looked for. Asked before each call, so that every microsecond counts."""
         states = self.states
         index = 0
         try:
@@ -80,6 +55,7 @@ class HeldWeights:
                     for tensor in holder.values():
                         if tensor is not None:
                             ref, version, pointer = states[index]
+                            # A tensor made under inference_mode raises here: it is read each time.
                             if (
                                 tensor._version != version
                                 or tensor.data_ptr() != pointer
