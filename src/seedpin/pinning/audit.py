@@ -12,10 +12,12 @@ import os
 import random
 import sys
 import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,10 +27,6 @@ from seedpin.pinning.caller_warnings import calling_frame, warn_at, warn_at_fram
 from seedpin.trace import drawing
 from seedpin.trace.record.imports import originals_for_imports
 from seedpin.trace.record.patching import Patches
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import FrameType
 
 ACTIONS = ("warn", "fail", "off")
 

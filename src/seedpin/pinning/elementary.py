@@ -14,17 +14,14 @@ same array. NaN stays NaN, outside of the domain the result is NaN, at a pole in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy.typing as npt
-
-    Floats = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float64]
 
 _BLOCK = 8192
 """Elements at a time: the intermediate arrays of a block stay in the processor's cache."""
@@ -32,7 +29,7 @@ _UPPER = np.int64(-(2**32))
 """Mask of the upper half of a float64: what it leaves has 21 bits, and products of two such are exact."""
 
 
-def _blockwise(evaluate: Callable[[Floats], Floats]) -> Callable[..., None]:
+def _blockwise(evaluate: Callable[[Doubles], Doubles]) -> Callable[..., None]:
     """``evaluate``, which takes and gives contiguous float64, for arrays of any strides and size."""
 
     @wraps(evaluate)
@@ -53,7 +50,7 @@ def _blockwise(evaluate: Callable[[Floats], Floats]) -> Callable[..., None]:
     return function
 
 
-def _polynomial(x: Floats, *coefficients: float) -> Floats:
+def _polynomial(x: Doubles, *coefficients: float) -> Doubles:
     """Horner's scheme, the constant coefficient first."""
     result = coefficients[-1] * x
     for coefficient in coefficients[-2:0:-1]:
@@ -63,9 +60,9 @@ def _polynomial(x: Floats, *coefficients: float) -> Floats:
     return result
 
 
-def _upper(x: Floats) -> Floats:
+def _upper(x: Doubles) -> Doubles:
     """``x`` without the lower 32 bits of its significand."""
-    upper: Floats = (x.view(np.int64) & _UPPER).view(np.float64)
+    upper: Doubles = (x.view(np.int64) & _UPPER).view(np.float64)
     return upper
 
 
@@ -74,7 +71,7 @@ _ROOT_OF_HALF = np.int64(0x3FE6A09E_00000000)
 _EXPONENT = np.int64(0xFFF) << np.int64(52)
 
 
-def _split(x: Floats) -> tuple[Floats, Floats]:
+def _split(x: Doubles) -> tuple[Doubles, Doubles]:
     """(k, f) with x = 2**k * (1 + f) and 1 + f between the roots of 1/2 and 2; f is exact."""
     subnormal = x < _TINY
     bits = np.where(subnormal, x * 2.0**54, x).view(np.int64)
@@ -84,7 +81,7 @@ def _split(x: Floats) -> tuple[Floats, Floats]:
     return k, (bits - (above & _EXPONENT)).view(np.float64) - 1.0
 
 
-def _log1p(f: Floats, half: Floats) -> Floats:
+def _log1p(f: Doubles, half: Doubles) -> Doubles:
     """log(1 + f) - f + f**2 / 2, where ``half`` is f**2 / 2 (k_log.h)."""
     s = f / (2.0 + f)
     z = s * s
@@ -100,7 +97,7 @@ def _log1p(f: Floats, half: Floats) -> Floats:
     return s * (half + (odd + even))
 
 
-def _logarithm(x: Floats, result: Floats) -> Floats:
+def _logarithm(x: Doubles, result: Doubles) -> Doubles:
     """``result`` with the values outside of the positive finite numbers put in."""
     regular = (x > 0.0) & (x < np.inf)
     if regular.all():
@@ -110,7 +107,7 @@ def _logarithm(x: Floats, result: Floats) -> Floats:
 
 
 @_blockwise
-def log(x: Floats) -> Floats:
+def log(x: Doubles) -> Doubles:
     """Natural logarithm."""
     k, f = _split(x)
     half = 0.5 * f * f
@@ -126,7 +123,7 @@ def logit(x: npt.NDArray[np.float64], out: npt.NDArray[np.float64], eps: float |
         log(x / (1.0 - x), out=out)
 
 
-def _scaled(f: Floats, upper: float, lower: float) -> tuple[Floats, Floats]:
+def _scaled(f: Doubles, upper: float, lower: float) -> tuple[Doubles, Doubles]:
     """log(1 + f) * (upper + lower), as a sum of two numbers of which the first is exact."""
     half = 0.5 * f * f
     high = _upper(f - half)
@@ -135,7 +132,7 @@ def _scaled(f: Floats, upper: float, lower: float) -> tuple[Floats, Floats]:
 
 
 @_blockwise
-def log2(x: Floats) -> Floats:
+def log2(x: Doubles) -> Doubles:
     """Logarithm to the base 2; exact for powers of 2."""
     k, f = _split(x)
     high, low = _scaled(f, 1.44269504072144627571e00, 1.67517131648865118353e-10)
@@ -144,7 +141,7 @@ def log2(x: Floats) -> Floats:
 
 
 @_blockwise
-def log10(x: Floats) -> Floats:
+def log10(x: Doubles) -> Doubles:
     """Logarithm to the base 10."""
     k, f = _split(x)
     high, low = _scaled(f, 4.34294481878168880939e-01, 2.50829467116452752298e-11)
@@ -158,7 +155,7 @@ _HALF_PI, _HALF_PI_REST = 1.57079632679489655800e00, 6.12323399573676603587e-17
 _QUARTER_PI, _QUARTER_PI_REST = 7.85398163397448278999e-01, 3.06161699786838301793e-17
 
 
-def _arcsine_rest(z: Floats) -> Floats:
+def _arcsine_rest(z: Doubles) -> Doubles:
     """(asin(x) - x) / x with z = x**2, for z <= 1/4."""
     above = _polynomial(
         z,
@@ -180,7 +177,7 @@ def _arcsine_rest(z: Floats) -> Floats:
     return z * above / below
 
 
-def _arc(x: Floats) -> tuple[Any, Floats, Floats, Floats, Floats]:
+def _arc(x: Doubles) -> tuple[Any, Doubles, Doubles, Doubles, Doubles]:
     """Whether |x| >= 1/2, where the half angle is taken, and ``_arcsine_rest`` of it, or of x.
 
     Then of z = (1 - |x|) / 2 the root, the upper half of that, and what is then missing of it.
@@ -195,7 +192,7 @@ def _arc(x: Floats) -> tuple[Any, Floats, Floats, Floats, Floats]:
 
 
 @_blockwise
-def asin(x: Floats) -> Floats:
+def asin(x: Doubles) -> Doubles:
     """Arc sine."""
     large, rest, root, upper, missing = _arc(x)
     near = np.abs(x) + np.abs(x) * rest
@@ -205,7 +202,7 @@ def asin(x: Floats) -> Floats:
 
 
 @_blockwise
-def acos(x: Floats) -> Floats:
+def acos(x: Doubles) -> Doubles:
     """Arc cosine."""
     large, rest, root, upper, missing = _arc(x)
     near = _HALF_PI - (x - (_HALF_PI_REST - x * rest))
@@ -227,7 +224,7 @@ _ATAN_LOW = np.array(
 
 
 @_blockwise
-def atan(x: Floats) -> Floats:
+def atan(x: Doubles) -> Doubles:
     """Arc tangent."""
     magnitude = np.minimum(np.abs(x), 2.0**66)  # further out it is half of pi
     part = np.zeros(x.shape, np.intp)
@@ -253,7 +250,7 @@ def atan(x: Floats) -> Floats:
         -5.83357013379057348645e-02,
         -3.65315727442169155270e-02,
     )
-    result: Floats = _ATAN_HIGH[part] - ((t * (even + odd) - _ATAN_LOW[part]) - t)
+    result: Doubles = _ATAN_HIGH[part] - ((t * (even + odd) - _ATAN_LOW[part]) - t)
     return np.copysign(result, x)
 
 
@@ -263,14 +260,14 @@ _HALF_PI_LAST = 8.47842766036889956997e-32
 _REDUCED_IN_FLOATS = 2.0**20
 
 
-def _difference(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+def _difference(a: Doubles, b: Doubles) -> tuple[Doubles, Doubles]:
     """a - b as rounded, and the rounding error, exactly (Knuth's two-sum)."""
     result = a - b
     gone = result - a
     return result, (a - (result - gone)) - (b + gone)
 
 
-def _reduced(x: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+def _reduced(x: Doubles) -> tuple[Doubles, Doubles, npt.NDArray[np.bool_]]:
     """x modulo pi / 2 as a sum of two numbers, and where the multiple that was taken off is odd."""
     far = np.abs(x) > _REDUCED_IN_FLOATS
     near = np.where(far, 0.0, x)
@@ -322,7 +319,7 @@ def _half_pi() -> int:
 
 
 @_blockwise
-def tan(x: Floats) -> Floats:
+def tan(x: Doubles) -> Doubles:
     """Tangent (k_tan.c)."""
     y, rest, odd = _reduced(x)
     large = np.abs(y) >= 0.67434

@@ -7,13 +7,10 @@ settings are therefore pinned at the moment when they come into being.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from seedpin.trace.record.imports import ImportHook
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 class ImportWatch(ImportHook):

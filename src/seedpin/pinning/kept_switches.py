@@ -6,16 +6,14 @@ environment records those that move bits. The exception is TunableOp's tuning, w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from seedpin import backends
 from seedpin.pinning import accessors
 from seedpin.pinning.switch import INDUCTOR, Switch, attribute, keep, late, row, to
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _C: Any = torch._C
 _cuda: Any = torch.backends.cuda

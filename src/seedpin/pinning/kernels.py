@@ -20,9 +20,10 @@ Code that ``torch.compile`` generates calls none of these operations, nor MKL's.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,23 +32,20 @@ from seedpin.errors import VendorDefinedOpError, VendorDefinedOpWarning
 from seedpin.pinning import elementary
 from seedpin.pinning.caller_warnings import calling_frame, warn_at_frame
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    Function = Callable[..., Any]
-    """``function(x, out=y)``: NumPy arrays of one shape and dtype, which may be the same array."""
-    Choice = Callable[..., Function | None]
-    """``choice(dtype, *arguments)``: what computes it in ``dtype``; None where ATen's kernel serves."""
+ArrayFunction = Callable[..., Any]
+"""``function(x, out=y)``: NumPy arrays of one shape and dtype, which may be the same array."""
+Choice = Callable[..., ArrayFunction | None]
+"""``choice(dtype, *arguments)``: what computes it in ``dtype``; None where ATen's kernel serves."""
 
 _KEY = "BackendSelect"
 
 
-def _both(function: Function) -> Mapping[torch.dtype, Function]:
+def _both(function: ArrayFunction) -> Mapping[torch.dtype, ArrayFunction]:
     return MappingProxyType({torch.float32: function, torch.float64: function})
 
 
 # Operation -> dtype -> what computes it. np.sqrt is the IEEE instruction: the rightly rounded root.
-REPLACED: Mapping[str, Mapping[torch.dtype, Function]] = MappingProxyType(
+REPLACED: Mapping[str, Mapping[torch.dtype, ArrayFunction]] = MappingProxyType(
     {
         "acos": _both(elementary.acos),
         "asin": _both(elementary.asin),
@@ -102,10 +100,10 @@ def install(level: str) -> None:
     _Registration.level = level
 
 
-def _entries() -> dict[str, Function]:
+def _entries() -> dict[str, ArrayFunction]:
     """Each entry of the dispatcher that leads to a replaced operation, with the kernel for it."""
     aten = torch.ops.aten
-    entries: dict[str, Function] = {}
+    entries: dict[str, ArrayFunction] = {}
     for name, functions in REPLACED.items():
         entries |= _three(name, f"{name}_", f"{name}.out", functions.get)
     entries |= _three("pow.Tensor_Scalar", "pow_.Scalar", "pow.Tensor_Scalar_out", _power)
@@ -122,7 +120,7 @@ def _entries() -> dict[str, Function]:
     return {entry: _unless_overridden(entry, kernel) for entry, kernel in entries.items()}
 
 
-def _unless_overridden(entry: str, kernel: Function) -> Function:
+def _unless_overridden(entry: str, kernel: ArrayFunction) -> ArrayFunction:
     """``kernel``; where the user has put one of their own in the place of ATen's, that one."""
     op, users = _overload(entry), f"aten/{entry}/CPU"
 
@@ -134,7 +132,7 @@ def _unless_overridden(entry: str, kernel: Function) -> Function:
     return respectful
 
 
-def _three(functional: str, in_place: str, out: str, choice: Choice) -> dict[str, Function]:
+def _three(functional: str, in_place: str, out: str, choice: Choice) -> dict[str, ArrayFunction]:
     """The three entries of an elementwise operation."""
     return {
         functional: _functional(_overload(functional), choice),
@@ -148,13 +146,13 @@ def _overload(entry: str) -> Any:
     return getattr(getattr(torch.ops.aten, name), overload or "default")
 
 
-def _power(dtype: torch.dtype, exponent: Any) -> Function | None:
+def _power(dtype: torch.dtype, exponent: Any) -> ArrayFunction | None:
     """ATen takes the square root for 0.5. For -0.5 it divides 1 by one, in IEEE instructions."""
     is_half = isinstance(exponent, float) and exponent == 0.5
     return REPLACED["sqrt"].get(dtype) if is_half else None
 
 
-def _logit(dtype: torch.dtype, eps: float | None = None) -> Function | None:
+def _logit(dtype: torch.dtype, eps: float | None = None) -> ArrayFunction | None:
     """ATen's kernel calls MKL's logarithm without going through the dispatcher."""
     return partial(elementary.logit, eps=eps) if dtype in REPLACED["log"] else None
 
@@ -166,7 +164,7 @@ _CSR = torch._C.DispatchKey.SparseCsrCPU
 
 def _chosen(
     keys: torch._C.DispatchKeySet, x: torch.Tensor, choice: Choice, arguments: tuple[Any, ...]
-) -> tuple[torch.dtype, Function] | None:
+) -> tuple[torch.dtype, ArrayFunction] | None:
     """The dtype to compute in and what computes there; None where ATen's own kernel serves."""
     if keys.highestPriorityTypeId() != _CPU:
         return None
@@ -177,7 +175,7 @@ def _chosen(
     return None if function is None else (dtype, function)
 
 
-def _computed(x: torch.Tensor, dtype: torch.dtype, function: Function) -> torch.Tensor:
+def _computed(x: torch.Tensor, dtype: torch.dtype, function: ArrayFunction) -> torch.Tensor:
     """A new tensor, laid out in memory as an operation of torch lays it out."""
     # Modes of torch_function would see what is done here as the model's doing.
     with torch._C.DisableTorchFunction():
@@ -187,7 +185,7 @@ def _computed(x: torch.Tensor, dtype: torch.dtype, function: Function) -> torch.
     return result
 
 
-def _write(function: Function, source: torch.Tensor, result: torch.Tensor) -> None:
+def _write(function: ArrayFunction, source: torch.Tensor, result: torch.Tensor) -> None:
     # Warnings for negative numbers are NumPy's custom, not torch's.
     with np.errstate(all="ignore"):
         function(source.numpy(), out=result.numpy())
@@ -202,7 +200,11 @@ def _is_plain(x: torch.Tensor, out: torch.Tensor, dtype: torch.dtype) -> bool:
 
 
 def _computed_into(
-    x: torch.Tensor, out: torch.Tensor, dtype: torch.dtype, function: Function, original: Callable[[], Any]
+    x: torch.Tensor,
+    out: torch.Tensor,
+    dtype: torch.dtype,
+    function: ArrayFunction,
+    original: Callable[[], Any],
 ) -> torch.Tensor:
     """``out`` with the result, after ATen resized it, or ATen's error where it refuses."""
     with torch._C.DisableTorchFunction():
@@ -215,7 +217,7 @@ def _computed_into(
     return out
 
 
-def _functional(op: Any, choice: Choice) -> Function:
+def _functional(op: Any, choice: Choice) -> ArrayFunction:
     def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any) -> Any:
         keys -= _BELOW
         chosen = _chosen(keys, x, choice, arguments)
@@ -224,7 +226,7 @@ def _functional(op: Any, choice: Choice) -> Function:
     return kernel
 
 
-def _in_place(op: Any, choice: Choice) -> Function:
+def _in_place(op: Any, choice: Choice) -> ArrayFunction:
     def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any) -> Any:
         keys -= _BELOW
         chosen = _chosen(keys, x, choice, arguments)
@@ -235,7 +237,7 @@ def _in_place(op: Any, choice: Choice) -> Function:
     return kernel
 
 
-def _out(op: Any, choice: Choice) -> Function:
+def _out(op: Any, choice: Choice) -> ArrayFunction:
     def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any, out: torch.Tensor) -> Any:
         keys -= _BELOW
         chosen = _chosen(keys, x, choice, arguments)
@@ -254,7 +256,7 @@ def _needs_double(keys: torch._C.DispatchKeySet, x: torch.Tensor) -> bool:
     return keys.highestPriorityTypeId() == _CPU and x.dtype is torch.float32
 
 
-def _cholesky(op: Any) -> Function:
+def _cholesky(op: Any) -> ArrayFunction:
     def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any, **options: Any) -> Any:
         keys -= _BELOW
         if not _needs_double(keys, x):
@@ -268,7 +270,7 @@ def _cholesky(op: Any) -> Function:
     return kernel
 
 
-def _cholesky_out(op: Any) -> Function:
+def _cholesky_out(op: Any) -> ArrayFunction:
     double = _cholesky(op.overloadpacket.default)
 
     def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any, **options: Any) -> Any:
@@ -286,7 +288,7 @@ def _cholesky_out(op: Any) -> Function:
     return kernel
 
 
-def _solve(op: Any) -> Function:
+def _solve(op: Any) -> ArrayFunction:
     """Triangular solves of sparse matrices in single precision divide by means of rcpps."""
 
     def kernel(keys: torch._C.DispatchKeySet, *arguments: Any, **options: Any) -> Any:

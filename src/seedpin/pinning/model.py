@@ -8,9 +8,10 @@ import inspect
 import sys
 import traceback
 import types
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,10 +26,6 @@ from seedpin.pinning.object_graph import generators_below, modules_below
 from seedpin.pinning.pin import check_level, check_seed, current_pin, pin
 from seedpin.pinning.profiles import active_profile
 from seedpin.pinning.streams import warn_about_twins
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from contextlib import AbstractContextManager
 
 DEFAULT_METHODS = ("__call__", "generate", "generate_i2v", "sample", "forward")
 _LAZY_RESULTS = (types.GeneratorType, map, filter, zip)

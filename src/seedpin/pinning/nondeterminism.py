@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 import traceback
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any
 
 import torch
 
 from seedpin.errors import NondeterministicOpError, NondeterministicOpWarning
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
 
 _NO_IMPLEMENTATION = "does not have a deterministic implementation"
 _CUBLAS = "because it uses CuBLAS"

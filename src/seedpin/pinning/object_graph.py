@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import types
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +13,6 @@ from torch import nn
 
 from seedpin.pinning.generators import GENERATORS, is_generator
 from seedpin.trace.record.objects import FUNCTIONS, captured, items_of, own_attributes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 _LIMIT = 200_000  # objects looked at; a pipeline of 2,000 modules has some 40,000
 _ATOMS = (str, bytes, bytearray, int, float, complex, type(None), type, types.ModuleType)

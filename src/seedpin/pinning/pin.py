@@ -10,8 +10,9 @@ import hashlib
 import inspect
 import random
 import types
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -26,9 +27,6 @@ from seedpin.pinning.profiles import active_profile, verify_profile
 from seedpin.pinning.stack import current_pin as current_pin
 from seedpin.pinning.stack import last_pin as last_pin
 from seedpin.pinning.streams import Twins, warn_about_drawn
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -6,12 +6,10 @@ import sys
 import threading
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import CodeType, FrameType
+from typing import Any
 
 from seedpin.pinning.caller_warnings import calling_frame
-
-if TYPE_CHECKING:
-    from types import CodeType, FrameType
 
 # On the way from a user's ``with`` to here.
 _WAY = ("contextlib", "seedpin.pinning.pin", "seedpin.pinning.pin_origin")

@@ -15,14 +15,12 @@ import os
 import platform
 import sys
 import warnings
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seedpin.errors import ConfigError, CudaStartedEarlyWarning, ProfileTooLateError
 from seedpin.options import PROFILES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 CUBLAS_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
 CUBLAS_WORKSPACE = ":4096:8"  # ":16:8" is refused by torch >= 2.10

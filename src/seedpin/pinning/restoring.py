@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from seedpin.errors import SeedpinError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 
 def run_all(steps: Iterable[tuple[str, Callable[[], object]]]) -> list[str]:

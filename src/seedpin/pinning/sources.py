@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import random
 import warnings
+from collections.abc import Callable
 from functools import partial
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,9 +20,6 @@ import torch
 from seedpin.errors import ConfigError, PinError, SeedpinError, SeedpinWarning
 from seedpin.pinning.restoring import run_all
 from seedpin.pinning.third_party import CupySource, JaxSource, TensorflowSource
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ENTRY_POINT_GROUP = "seedpin.sources"
 

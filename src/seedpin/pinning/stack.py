@@ -17,6 +17,7 @@ import sys
 import threading
 import warnings
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,8 +27,6 @@ from seedpin.pinning.import_watch import ImportWatch
 from seedpin.pinning.streams import Twins, TwinWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from seedpin.pinning.pin import Pin
     from seedpin.pinning.pin_origin import PinOrigin
 

@@ -14,8 +14,10 @@ from __future__ import annotations
 import random
 import sys
 import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,10 +25,6 @@ import torch
 from seedpin.errors import SameStreamWarning
 from seedpin.pinning.caller_warnings import calling_frame, warn_at_frame
 from seedpin.trace.record.draws import generator_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from types import FrameType
 
 _ENTRIES = ("normal_", "uniform_", "random_", "random_.from", "random_.to")
 """What torch.randn, rand, randint, normal and the methods that fill a tensor end in, whatever was called."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seedpin.pinning.profiles import active_profile
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 INDUCTOR = "torch._inductor.config"
 DYNAMO = "torch._dynamo.config"

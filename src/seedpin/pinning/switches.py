@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -16,9 +17,6 @@ from seedpin.pinning.kept_switches import KEPT, is_tuning
 from seedpin.pinning.restoring import run_all
 from seedpin.pinning.switch import DYNAMO as DYNAMO
 from seedpin.pinning.switch import INDUCTOR, STANCE, Switch, attribute, keep, late, row, to
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 SWITCH_LEVELS = ("strict", "warn")
 LATE_MODULES = frozenset({INDUCTOR, DYNAMO, STANCE})
