@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import warnings
 import weakref
 from dataclasses import dataclass
 from types import CodeType, FrameType
@@ -28,6 +29,10 @@ class PinOrigin:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+    def warn(self, message: str, category: type[Warning]) -> None:
+        """Warn at the user's line."""
+        warnings.warn_explicit(message, category, self.file, self.line)
 
     def is_on_the_stack(self) -> bool:
         """Whether the block is running now, below what is called; a suspended generator's is not.

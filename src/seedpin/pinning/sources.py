@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from typing import Any, Protocol, runtime_checkable
@@ -52,20 +53,15 @@ class RandomSource(Protocol):
         ...
 
 
-class PythonSource:
-    name = "python"
+@dataclass(frozen=True, slots=True)
+class PlainSource:
+    """A generator that has a function for each, and takes and gives its state as it is."""
 
-    def available(self) -> bool:
-        return True
-
-    def get_state(self) -> Any:
-        return random.getstate()
-
-    def set_state(self, state: Any) -> None:
-        random.setstate(state)
-
-    def seed(self, seed: int) -> None:
-        random.seed(seed)
+    name: str
+    get_state: Callable[[], Any]
+    set_state: Callable[[Any], Any]
+    seed: Callable[[int], Any]
+    available: Callable[[], bool] = lambda: True
 
 
 class NumpySource:
@@ -91,23 +87,6 @@ class NumpySource:
         except TypeError:  # someone put another bit generator behind np.random (np.random.set_bit_generator)
             generator = _RANDOM.get_bit_generator()
             generator.state = type(generator)(seed).state
-
-
-class TorchCpuSource:
-    # torch.manual_seed would seed every other device as well; those have sources of their own.
-    name = "torch-cpu"
-
-    def available(self) -> bool:
-        return True
-
-    def get_state(self) -> Any:
-        return torch.default_generator.get_state()
-
-    def set_state(self, state: Any) -> None:
-        torch.default_generator.set_state(state)
-
-    def seed(self, seed: int) -> None:
-        torch.default_generator.manual_seed(seed)
 
 
 class LazyDeviceSource:
@@ -192,22 +171,6 @@ def _copy(value: Any) -> Any:
     return list(value) if isinstance(value, list) else value
 
 
-class MpsSource:
-    name = "torch-mps"
-
-    def available(self) -> bool:
-        return torch.backends.mps.is_available()
-
-    def get_state(self) -> Any:
-        return torch.mps.get_rng_state()
-
-    def set_state(self, state: Any) -> None:
-        torch.mps.set_rng_state(state)
-
-    def seed(self, seed: int) -> None:
-        torch.mps.manual_seed(seed)
-
-
 class Registry:
     """The known sources, in the order in which they are seeded."""
 
@@ -258,14 +221,23 @@ class Registry:
                 )
 
 
+# torch.manual_seed would seed every other device as well; those have sources of their own.
+_CPU = torch.default_generator
+
 REGISTRY = Registry(
     [
-        PythonSource(),
+        PlainSource("python", random.getstate, random.setstate, random.seed),
         NumpySource(),
-        TorchCpuSource(),
+        PlainSource("torch-cpu", _CPU.get_state, _CPU.set_state, _CPU.manual_seed),
         LazyDeviceSource("torch-cuda", torch.cuda),
         LazyDeviceSource("torch-xpu", torch.xpu),
-        MpsSource(),
+        PlainSource(
+            "torch-mps",
+            torch.mps.get_rng_state,
+            torch.mps.set_rng_state,
+            torch.mps.manual_seed,
+            torch.backends.mps.is_available,
+        ),
         JaxSource(),
         CupySource(),
         TensorflowSource(),
@@ -310,7 +282,7 @@ def _ask(name: str, what: str, function: Callable[[], Any]) -> Any:
     except Exception as error:
         raise PinError(
             f"the random source {name!r} cannot be {what}: {type(error).__name__}: {error}",
-            hint="repair it, or take it out with seedpin.pinning.unregister_source",
+            hint="repair it, or take it out with seedpin.pinning.sources.unregister_source",
         ) from error
 
 

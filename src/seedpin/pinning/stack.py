@@ -15,7 +15,6 @@ import gc
 import os
 import sys
 import threading
-import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -140,7 +139,7 @@ class Report:
                 f"the other: {began!r} goes on as pinned until its next pin. End it in the thread that began "
                 f"it, or call {calls} there"
             )
-            warnings.warn_explicit(what, PinOrderWarning, frame.origin.file, frame.origin.line)
+            frame.origin.warn(what, PinOrderWarning)
         if self.given_up or self.going_on:
             later = ", ".join(map(str, self.given_up + self.going_on))
             what = f"{frame} ended before {later}, which began inside of it"
@@ -154,14 +153,14 @@ class Report:
                 what += (
                     "; what ran in the meantime drew from the later one's streams. End the inner one first"
                 )
-            warnings.warn_explicit(what, PinOrderWarning, frame.origin.file, frame.origin.line)
+            frame.origin.warn(what, PinOrderWarning)
         if self.failures:
             name = "a pin" if frame.pin is not None else "a hole in a pin"
             what = f"not everything could be restored after {name}: {'; '.join(self.failures)}"
             if error is None:
                 raise PinError(what, hint="repair the source's set_state, or start a fresh process")
             # The error on its way out is the more important one.
-            warnings.warn_explicit(what, SeedpinWarning, frame.origin.file, frame.origin.line)
+            frame.origin.warn(what, SeedpinWarning)
         if frame.given_up and frame.pin is not None and error is None:
             raise PinError(
                 f"{frame} was given up when {frame.given_up} ended, and its block ran on unpinned",
@@ -199,7 +198,7 @@ def _begin(frame: Frame) -> None:
         frame.begun = True
         if failures:
             what = f"a hole in a pin is not exact: {'; '.join(failures)}"
-            warnings.warn_explicit(what, SeedpinWarning, frame.origin.file, frame.origin.line)
+            frame.origin.warn(what, SeedpinWarning)
         return
     if frame.pin.level in switches.SWITCH_LEVELS:
         switches.apply(frame.pin.level, frame.switches, frame.pin.profile)
@@ -386,12 +385,10 @@ def give_up(frames: list[Frame], because: str) -> None:
         error = GeneratorExit()
         end(frame, error).speak(error)
     for frame in frames:
-        warnings.warn_explicit(
+        frame.origin.warn(
             f"{frame} was still open when {because} ended, and was given up. Run its generator (or "
             "coroutine) to the end, or close it",
             PinOrderWarning,
-            frame.origin.file,
-            frame.origin.line,
         )
 
 
@@ -402,10 +399,8 @@ def abandon(frame: Frame) -> None:
         return
     error = GeneratorExit()
     end(frame, error).speak(error)
-    warnings.warn_explicit(
+    frame.origin.warn(
         f"{frame} was begun and never ended; it ends now, because nothing holds it any more. "
         "Write `with seedpin.pin(...):`, or keep what pin() returned until its __exit__",
         PinOrderWarning,
-        frame.origin.file,
-        frame.origin.line,
     )
