@@ -84,20 +84,28 @@ def install(level: str) -> None:
     ``warn`` warns of them.
     """
     if level and _Registration.library is None:
-        library = _LIBRARY("aten", "IMPL")
-        try:
-            for entry, kernel in _entries().items():
-                if f"aten/{entry}/{_KEY}" not in OVERRIDDEN:
-                    library.impl(entry, kernel, _KEY, with_keyset=True)
-        except BaseException:
-            library._destroy()
-            raise
-        _Registration.library = library
+        _Registration.library = in_front(_entries())
     elif not level and _Registration.library is not None:
         # Forgotten before it is destroyed: a second attempt must not destroy it again.
         library, _Registration.library = _Registration.library, None
         library._destroy()
     _Registration.level = level
+
+
+def in_front(kernels: Mapping[str, ArrayFunction]) -> Any:
+    """A torch.library.Library of these kernels, by entry, in front of ATen's own until it is destroyed.
+
+    Where the user's own stands already, it stays.
+    """
+    library = _LIBRARY("aten", "IMPL")
+    try:
+        for entry, kernel in kernels.items():
+            if f"aten/{entry}/{_KEY}" not in OVERRIDDEN:
+                library.impl(entry, kernel, _KEY, with_keyset=True)
+    except BaseException:
+        library._destroy()
+        raise
+    return library
 
 
 def _entries() -> dict[str, ArrayFunction]:
@@ -122,11 +130,11 @@ def _entries() -> dict[str, ArrayFunction]:
 
 def _unless_overridden(entry: str, kernel: ArrayFunction) -> ArrayFunction:
     """``kernel``; where the user has put one of their own in the place of ATen's, that one."""
-    op, users = _overload(entry), f"aten/{entry}/CPU"
+    op, users = overload(entry), f"aten/{entry}/CPU"
 
     def respectful(keys: torch._C.DispatchKeySet, *arguments: Any, **options: Any) -> Any:
         if users in OVERRIDDEN:  # asked at each call: it may come and go while a pin is active
-            return op.redispatch(keys - _BELOW, *arguments, **options)
+            return op.redispatch(keys - BELOW, *arguments, **options)
         return kernel(keys, *arguments, **options)
 
     return respectful
@@ -135,13 +143,14 @@ def _unless_overridden(entry: str, kernel: ArrayFunction) -> ArrayFunction:
 def _three(functional: str, in_place: str, out: str, choice: Choice) -> dict[str, ArrayFunction]:
     """The three entries of an elementwise operation."""
     return {
-        functional: _functional(_overload(functional), choice),
-        in_place: _in_place(_overload(in_place), choice),
-        out: _out(_overload(out), choice),
+        functional: _functional(overload(functional), choice),
+        in_place: _in_place(overload(in_place), choice),
+        out: _out(overload(out), choice),
     }
 
 
-def _overload(entry: str) -> Any:
+def overload(entry: str) -> Any:
+    """The operation of ``torch.ops.aten`` that an entry of the dispatcher such as ``random_.from`` names."""
     name, _, overload = entry.partition(".")
     return getattr(getattr(torch.ops.aten, name), overload or "default")
 
@@ -157,7 +166,7 @@ def _logit(dtype: torch.dtype, eps: float | None = None) -> ArrayFunction | None
     return partial(elementary.logit, eps=eps) if dtype in REPLACED["log"] else None
 
 
-_BELOW = torch._C.DispatchKeySet(torch._C.DispatchKey.BackendSelect)
+BELOW = torch._C.DispatchKeySet(torch._C.DispatchKey.BackendSelect)
 _CPU = torch._C.DispatchKey.CPU
 _CSR = torch._C.DispatchKey.SparseCsrCPU
 
@@ -219,7 +228,7 @@ def _computed_into(
 
 def _functional(op: Any, choice: Choice) -> ArrayFunction:
     def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any) -> Any:
-        keys -= _BELOW
+        keys -= BELOW
         chosen = _chosen(keys, x, choice, arguments)
         return op.redispatch(keys, x, *arguments) if chosen is None else _computed(x, *chosen)
 
@@ -228,7 +237,7 @@ def _functional(op: Any, choice: Choice) -> ArrayFunction:
 
 def _in_place(op: Any, choice: Choice) -> ArrayFunction:
     def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any) -> Any:
-        keys -= _BELOW
+        keys -= BELOW
         chosen = _chosen(keys, x, choice, arguments)
         if chosen is None:
             return op.redispatch(keys, x, *arguments)
@@ -239,7 +248,7 @@ def _in_place(op: Any, choice: Choice) -> ArrayFunction:
 
 def _out(op: Any, choice: Choice) -> ArrayFunction:
     def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any, out: torch.Tensor) -> Any:
-        keys -= _BELOW
+        keys -= BELOW
         chosen = _chosen(keys, x, choice, arguments)
         if chosen is None:
             return op.redispatch(keys, x, *arguments, out=out)
@@ -258,7 +267,7 @@ def _needs_double(keys: torch._C.DispatchKeySet, x: torch.Tensor) -> bool:
 
 def _cholesky(op: Any) -> ArrayFunction:
     def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any, **options: Any) -> Any:
-        keys -= _BELOW
+        keys -= BELOW
         if not _needs_double(keys, x):
             return op.redispatch(keys, x, *arguments, **options)
         with torch._C.DisableTorchFunction():
@@ -274,12 +283,12 @@ def _cholesky_out(op: Any) -> ArrayFunction:
     double = _cholesky(op.overloadpacket.default)
 
     def kernel(keys: torch._C.DispatchKeySet, x: torch.Tensor, *arguments: Any, **options: Any) -> Any:
-        if not _needs_double(keys - _BELOW, x):
-            return op.redispatch(keys - _BELOW, x, *arguments, **options)
+        if not _needs_double(keys - BELOW, x):
+            return op.redispatch(keys - BELOW, x, *arguments, **options)
         into = {name: options[name] for name in ("out", "L", "info") if name in options}
         results = double(keys, x, *arguments, **{name: options[name] for name in options.keys() - into})
         with torch._C.DisableTorchFunction():
-            original = op.redispatch(keys - _BELOW, x, *arguments, **options)  # resizes, or refuses
+            original = op.redispatch(keys - BELOW, x, *arguments, **options)  # resizes, or refuses
             exact = (results,) if isinstance(results, torch.Tensor) else results
             for target, result in zip(into.values(), exact, strict=True):
                 target.detach().copy_(result)
@@ -292,7 +301,7 @@ def _solve(op: Any) -> ArrayFunction:
     """Triangular solves of sparse matrices in single precision divide by means of rcpps."""
 
     def kernel(keys: torch._C.DispatchKeySet, *arguments: Any, **options: Any) -> Any:
-        keys -= _BELOW
+        keys -= BELOW
         if keys.highestPriorityTypeId() == _CSR and arguments[0].dtype is torch.float32:
             _refuse("torch.triangular_solve of a sparse matrix in float32", "solve it in float64, or dense")
         return op.redispatch(keys, *arguments, **options)

@@ -24,12 +24,11 @@ import torch
 
 from seedpin.errors import SameStreamWarning
 from seedpin.pinning.caller_warnings import calling_frame, warn_at_frame
+from seedpin.pinning.kernels import BELOW, in_front, overload
 from seedpin.trace.record.draws import generator_of
 
 _ENTRIES = ("normal_", "uniform_", "random_", "random_.from", "random_.to")
 """What torch.randn, rand, randint, normal and the methods that fill a tensor end in, whatever was called."""
-_KEY = "BackendSelect"
-_LIBRARY: Any = torch.library.Library  # its methods are not typed
 
 
 @dataclass(slots=True)
@@ -55,20 +54,9 @@ class TwinWatch:
         self._library: Any = None
 
     def start(self) -> None:
-        if self._library is not None:
-            return
-        library = _LIBRARY("aten", "IMPL")
-        try:
-            for entry in _ENTRIES:
-                if f"aten/{entry}/{_KEY}" in getattr(torch.library, "_impls", ()):
-                    continue  # The user's own stands there: what draws through it is not seen.
-                name, _, overload = entry.partition(".")
-                op = getattr(getattr(torch.ops.aten, name), overload or "default")
-                library.impl(entry, self._kernel(op), _KEY, with_keyset=True)
-        except BaseException:
-            library._destroy()
-            raise
-        self._library = library
+        if self._library is None:
+            # What draws through a kernel of the user's own is not seen.
+            self._library = in_front({entry: self._kernel(overload(entry)) for entry in _ENTRIES})
 
     def stop(self) -> None:
         library, self._library = self._library, None
@@ -76,10 +64,10 @@ class TwinWatch:
             library._destroy()
 
     def _kernel(self, op: Any) -> Any:
-        innermost, below = self._innermost, torch._C.DispatchKeySet(torch._C.DispatchKey.BackendSelect)
+        innermost = self._innermost
 
         def kernel(keys: torch._C.DispatchKeySet, *args: Any, generator: Any = None, **options: Any) -> Any:
-            keys -= below
+            keys -= BELOW
             if generator is None:  # by far the most
                 return op.redispatch(keys, *args, **options)
             known = innermost()
