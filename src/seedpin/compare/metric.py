@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
@@ -134,14 +134,30 @@ def checked(metric: object) -> Metric:
     return metric
 
 
-def _from(module: str, function: str) -> Function:
-    """A function of ``seedpin.compare``, imported at its first call: with what only an extra installs."""
+def _extra(function: str) -> Function:
+    """A function of ``seedpin.compare.extra``, which is imported at its first call."""
 
     def call(golden: Any, obtained: Any) -> Any:
-        return getattr(import_module(f"seedpin.compare.{module}"), function)(golden, obtained)
+        return getattr(import_module("seedpin.compare.extra"), function)(golden, obtained)
 
     return call
 
+
+_LARGEST = Metric(
+    "max_abs",
+    label="largest difference",
+    meaning="largest difference of any value",
+    in_values=True,
+    blind_share=0.5,
+    beside="largest difference {value}",
+)
+_MEAN = Metric(
+    "mean_abs",
+    label="mean difference",
+    meaning="mean of the absolute differences",
+    in_values=True,
+    blind_share=0.08,
+)
 
 # What is refused as blind is what content reached that has nothing to do with the golden
 # (benchmarks/blind_limits.py), with room. Limits in the values' own units are judged where those are known.
@@ -168,21 +184,8 @@ OWN: tuple[Metric, ...] = (
         format=".2f",
         leads=True,
     ),
-    Metric(
-        "max_abs",
-        label="largest difference",
-        meaning="largest difference of any value",
-        in_values=True,
-        blind_share=0.5,
-        beside="largest difference {value}",
-    ),
-    Metric(
-        "mean_abs",
-        label="mean difference",
-        meaning="mean of the absolute differences",
-        in_values=True,
-        blind_share=0.08,
-    ),
+    _LARGEST,
+    _MEAN,
     Metric(
         "changed",
         label="changed pixels",
@@ -203,7 +206,7 @@ OWN: tuple[Metric, ...] = (
     ),
     Metric(
         "ssim_gaussian",
-        compare=_from("scikit", "gaussian_ssim"),
+        compare=_extra("gaussian_ssim"),
         least_side=11,
         label="SSIM, Gaussian",
         meaning="structural similarity in Gaussian windows of 11 pixels, as in its paper",
@@ -216,7 +219,7 @@ OWN: tuple[Metric, ...] = (
     ),
     Metric(
         "flip",
-        compare=_from("flip", "mean_flip"),
+        compare=_extra("mean_flip"),
         channels=(3,),
         label="FLIP",
         meaning="mean LDR-FLIP: the difference seen when one flips between the frames",
@@ -243,23 +246,8 @@ OWN: tuple[Metric, ...] = (
         blind_why="this is a distance, 0 for equal tensors, not a similarity; "
         "of photographs another one is at 0.03, flat grey at 0.007",
     ),
-    Metric(
-        "max_abs",
-        kind="tensors",
-        label="largest difference",
-        meaning="largest difference of any value",
-        in_values=True,
-        blind_share=0.5,
-        beside="largest difference {value}",
-    ),
-    Metric(
-        "mean_abs",
-        kind="tensors",
-        label="mean difference",
-        meaning="mean of the absolute differences",
-        in_values=True,
-        blind_share=0.5,
-    ),
+    replace(_LARGEST, kind="tensors"),
+    replace(_MEAN, kind="tensors", blind_share=0.5),
     # Of sounds: benchmarks/blind_audio_limits.py.
     Metric(
         "snr",
@@ -273,15 +261,7 @@ OWN: tuple[Metric, ...] = (
         format=".2f",
         leads=True,
     ),
-    Metric(
-        "max_abs",
-        kind="audio",
-        label="largest difference",
-        meaning="largest difference of any sample, of full scale",
-        in_values=True,
-        blind_share=0.5,
-        beside="largest difference {value}",
-    ),
+    replace(_LARGEST, kind="audio", meaning="largest difference of any sample, of full scale"),
     Metric(
         "log_mel",
         kind="audio",
