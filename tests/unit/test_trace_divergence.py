@@ -14,9 +14,8 @@ from torch import nn
 from seedpin.errors import TraceError
 from seedpin.records import as_plain, as_record
 from seedpin.trace.diff.align import diff
-from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.divergence import Divergence, format_divergence
 from seedpin.trace.diff.locate import first_divergence
-from seedpin.trace.diff.text import format_divergence
 from seedpin.trace.model import Level, Trace
 from seedpin.trace.record.recorder import mark, record
 

@@ -7,10 +7,9 @@ import torch
 from torch import nn
 
 from seedpin.report.divergence_rows import view_divergence
-from seedpin.trace.diff.distance import LEFT_OUT, distances_on_the_way
-from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.distance import distances_on_the_way
+from seedpin.trace.diff.divergence import LEFT_OUT, Divergence, format_divergence
 from seedpin.trace.diff.locate import first_divergence
-from seedpin.trace.diff.text import format_divergence
 from seedpin.trace.model import Fingerprint, Record, RecordKind, Sketch
 from seedpin.trace.record.recorder import record
 

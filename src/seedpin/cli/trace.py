@@ -12,8 +12,8 @@ from seedpin.config import find_root
 from seedpin.errors import TraceError, UsageError
 from seedpin.goldens.manifest import from_json
 from seedpin.run.ledger import latest_results, runs
+from seedpin.trace.diff.divergence import format_divergence
 from seedpin.trace.diff.locate import first_divergence
-from seedpin.trace.diff.text import format_divergence
 from seedpin.trace.model import Trace
 from seedpin.trace.storage import from_bytes
 from seedpin.trace.summary import summarise

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from seedpin.trace.diff.distance import LEFT_OUT
-from seedpin.trace.diff.divergence import Divergence
+from seedpin.trace.diff.divergence import LEFT_OUT, Divergence
 
 SMALLEST = 1e-9
 

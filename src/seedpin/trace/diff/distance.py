@@ -7,11 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TypeVar
 
-from seedpin.trace.diff.label import label
+from seedpin.trace.diff.divergence import LEFT_OUT
+from seedpin.trace.diff.wording import label
 from seedpin.trace.model import Fingerprint, Record, agree
-
-LEFT_OUT = "…"
-"""Begins the row that stands for those that a list of distances leaves out."""
 
 _ROWS = 16
 _MOST_ROWS = 32

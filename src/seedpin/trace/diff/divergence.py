@@ -21,6 +21,10 @@ Cause: TypeAlias = Literal[
 ]
 
 
+LEFT_OUT = "…"
+"""Begins the row of ``Divergence.growth`` that stands for those that it leaves out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Divergence:
     """Where two traces part.
@@ -43,3 +47,26 @@ class Divergence:
     hints: tuple[str, ...] = ()
     """What else is known: changed hyper-parameters, weights, attention kernels."""
     level: str = ""
+
+
+def format_divergence(divergence: Divergence) -> str:
+    """The sentence, what else is known, and how the difference grows towards the frames."""
+    lines = [divergence.sentence]
+    lines += [f"  hint: {hint}" for hint in divergence.hints if hint not in divergence.sentence]
+    if divergence.golden_record != divergence.here_record:
+        lines += [f"  golden: {divergence.golden_record or 'not there'}"]
+        lines += [f"  here:   {divergence.here_record or 'not there'}"]
+    rows = [
+        (name, "" if name.startswith(LEFT_OUT) else _distance(apart)) for name, apart in divergence.growth
+    ]
+    if rows:
+        width = max(len(name) for name, _ in rows)
+        lines.append("  relative distance, estimated from samples:")
+        lines += [f"    {name:<{width}}  {apart:>8}".rstrip() for name, apart in rows]
+    return "\n".join(lines)
+
+
+def _distance(apart: float | None) -> str:
+    if apart is None:
+        return "-"
+    return "0" if apart == 0 else f"{apart:.1e}"

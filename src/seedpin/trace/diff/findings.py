@@ -8,10 +8,10 @@ from seedpin.trace.diff import wording
 from seedpin.trace.diff.differing import ChangedArgument, agreed, differing, draw_changes, same_kind
 from seedpin.trace.diff.divergence import Divergence
 from seedpin.trace.diff.interval import handed_on, near_end
-from seedpin.trace.diff.label import label
 from seedpin.trace.diff.results import POST_PROCESSING, parted_results
 from seedpin.trace.diff.settings import changed_settings, owner_of, suspect_modules
 from seedpin.trace.diff.timeline import AlignedTraces, Event
+from seedpin.trace.diff.wording import label
 from seedpin.trace.model import Fingerprint, Record, all_agree, weights_agree
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seedpin.trace.diff.label import label
 from seedpin.trace.diff.timeline import AlignedTraces, Event
-from seedpin.trace.diff.wording import draw_number
+from seedpin.trace.diff.wording import draw_number, label
 from seedpin.trace.model import Argument, Fingerprint, Record, Seen, agree
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from seedpin.trace.diff.align import Node, tree
 from seedpin.trace.diff.divergence import Divergence
-from seedpin.trace.diff.label import label
-from seedpin.trace.diff.wording import describe
+from seedpin.trace.diff.wording import describe, label
 from seedpin.trace.model import Argument, Fingerprint, Record, Trace
 
 

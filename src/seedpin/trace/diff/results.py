@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seedpin.trace.diff.label import label
 from seedpin.trace.diff.timeline import AlignedTraces
+from seedpin.trace.diff.wording import label
 from seedpin.trace.model import Fingerprint, Record, Seen
 
 _COMPUTED = ("stage", "module", "scheduler", "mark", "op")
