@@ -10,7 +10,7 @@ import pytest
 from seedpin.kinds.audio import AUDIO, wav_of
 from seedpin.report.html import write_report
 from seedpin.run.compared_inputs import compare_inputs, find_inputs, write_pair
-from seedpin.run.ledger import Run
+from seedpin.run.ledger import Run, RunMeta
 from support.tabs import Tabs, until
 
 STORY = "Once upon a time\nthere was a <b>red</b> ball.\n"
@@ -25,7 +25,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")
         (folder / f"{name}.wav").write_bytes(wav_of(AUDIO.adapt(sound, rate=8000)))
     run = Run(folder / "runs" / "compare")
-    run.write_meta({"run": "compare", "seedpin": "0", "arguments": []})
+    run.write_meta(RunMeta(run="compare", seedpin="0"))
     for number, suffix in enumerate(("wav", "txt")):
         sides = [find_inputs(str(folder / f"{name}.{suffix}"), folder)[""] for name in "ab"]
         write_pair(run, number, sides[0], sides[1], compare_inputs(sides[0], sides[1]))

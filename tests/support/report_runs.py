@@ -18,7 +18,7 @@ from seedpin.compare.tolerance import check_limits, parse_tolerance
 from seedpin.environment.fingerprint import EnvironmentChange, StoredEnvironment
 from seedpin.goldens.store import GoldenKey
 from seedpin.records import as_record
-from seedpin.run.ledger import GOLDEN, OBTAINED, Run
+from seedpin.run.ledger import GOLDEN, OBTAINED, Run, RunMeta
 from seedpin.run.result import CheckResult
 from seedpin.trace.diff.divergence import Divergence
 from support.goldens import stage_clip
@@ -105,7 +105,7 @@ class RunFolder:
     def __init__(self, state: Path, name: str = "20260301-021507-4f2a") -> None:
         self.run = Run(state / "runs" / name)
         self.run.write_meta(
-            {"run": name, "seedpin": "0.1.0", "arguments": ["tests/", "-n", "2"], "golden_dir": "golden"}
+            RunMeta(run=name, seedpin="0.1.0", arguments=("tests/", "-n", "2"), golden_dir="golden")
         )
 
     def add(

@@ -14,6 +14,7 @@ from seedpin.report.data import CheckView, commands, view_check, view_row, view_
 from seedpin.report.divergence_rows import view_divergence
 from seedpin.report.github import summary
 from seedpin.report.series import view_strip
+from seedpin.run.ledger import RunMeta
 from seedpin.run.result import CheckResult
 from seedpin.trace.diff.divergence import Divergence
 
@@ -216,14 +217,14 @@ def test_the_list_is_sorted_and_summed_up() -> None:
         result("missing", test="t.py::b", device_class="cuda-a"),
         result("changed", test="t.py::c"),
     ]
-    found = view_run("RUN", {"seedpin": "0.1.0", "arguments": ["-k", "a b"]}, many)
+    found = view_run("RUN", RunMeta(seedpin="0.1.0", arguments=("-k", "a b")), many)
     assert [row.verdict for row in found.checks] == ["changed", "missing", "identical"]
     assert [row.number for row in found.checks] == [0, 1, 2]
     assert found.sentence == "2 of 3 checks need a decision."
     assert found.undecided == 2
     assert found.arguments == "pytest -k 'a b'"
     assert found.classes == ("cpu-x86_64-portable", "cuda-a")
-    assert view_run("R", {}, many[:1]).sentence == "1 check, nothing needs a decision."
+    assert view_run("R", RunMeta(), many[:1]).sentence == "1 check, nothing needs a decision."
 
 
 def test_search_holds_what_people_look_for() -> None:

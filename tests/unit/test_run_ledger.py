@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from seedpin.run.ledger import Run, runs, write_retention
+from seedpin.run.ledger import Run, RunMeta, runs, write_retention
 
 
 def make(state: Path, name: str, *, finished: bool, age: float = 0.0) -> Run:
     run = Run(state / "runs" / name)
-    run.write_meta({"run": name} | ({"complete": True} if finished else {}))
+    run.write_meta(RunMeta(run=name, complete=True if finished else None))
     for path in (*run.path.iterdir(), run.path):
         os.utime(path, (time.time() - age,) * 2)
     return run

@@ -23,7 +23,7 @@ from seedpin.goldens.manifest import WRITE_ANEW, Born
 from seedpin.goldens.store import GoldenKey, GoldenStore, read_golden
 from seedpin.kinds.base import obtain
 from seedpin.kinds.registry import kind_named, kind_of_fixture
-from seedpin.run.ledger import Run, new_run_id, write_retention
+from seedpin.run.ledger import Run, RunMeta, new_run_id, write_retention
 from seedpin.run.result import CheckResult
 from seedpin.version import __version__
 
@@ -168,18 +168,18 @@ def _write_record(context: CheckContext, result: CheckResult) -> None:
     """Keeps the record in this process's run; what cannot be kept is worth less than the verdict."""
     run, settings = context.run, context.settings
     with contextlib.suppress(OSError, ValueError):
-        if not run.read_meta():
+        if not run.read_meta().run:
             write_retention(settings.state_path, settings.keep_runs - 1, current=run)
             run.write_meta(
-                {
-                    "run": run.id,
-                    "seedpin": __version__,
-                    "arguments": list(sys.argv),
-                    "golden_dir": settings.golden_dir,
-                    "update": context.update.mode,
-                    "complete": False,
-                    "partial_because": ["it holds checks of a script, and no tests"],
-                }
+                RunMeta(
+                    run=run.id,
+                    seedpin=__version__,
+                    arguments=tuple(sys.argv),
+                    golden_dir=settings.golden_dir,
+                    update=context.update.mode,
+                    complete=False,
+                    partial_because=("it holds checks of a script, and no tests",),
+                )
             )
         run.write_result(result)
 

@@ -13,7 +13,7 @@ from seedpin.environment.measured import things_in_words
 from seedpin.errors import UsageError
 from seedpin.records import as_plain
 from seedpin.run.compared_inputs import ComparedInput, compare_inputs, find_inputs, write_pair
-from seedpin.run.ledger import Run
+from seedpin.run.ledger import Run, RunMeta
 from seedpin.run.message import format_metrics, verdict_words
 from seedpin.run.result import CheckResult
 from seedpin.version import __version__
@@ -104,7 +104,7 @@ def _write_html(out: Path, pairs: list[Compared]) -> Path:
 
     with tempfile.TemporaryDirectory(prefix="seedpin-") as folder:
         run = Run(Path(folder) / "runs" / "compare")
-        run.write_meta({"run": "compare", "seedpin": __version__, "arguments": []})
+        run.write_meta(RunMeta(run="compare", seedpin=__version__))
         for number, (_, one, other, record) in enumerate(pairs):
             write_pair(run, number, one, other, record)
         return write_report(run, out)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from seedpin.clip.digest import bytes_digest
 from seedpin.errors import DamagedGoldenError, NewerFormatError
-from seedpin.untrusted import parse_json, read_plain
+from seedpin.records import as_plain, read_record
+from seedpin.untrusted import read_plain
 
 JOURNAL = ".seedpin-journal"
 
@@ -20,13 +22,35 @@ _FORMAT = 1
 _LARGEST = 1 << 28
 
 
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """A golden's manifest, relative to the golden folder, and its new text; None where it is to go."""
+
+    path: str
+    manifest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """All that a commit is about to do; ``digest`` is that of ``goldens``."""
+
+    digest: str
+    goldens: tuple[JournalEntry, ...]
+    format: int = _FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    format: int
+
+
 def journal_bytes(contents: Mapping[str, bytes | None]) -> bytes:
     """The journal's content: for each manifest, relative to the golden folder, its new bytes or None."""
-    goldens = [
-        {"path": path, "manifest": None if content is None else content.decode("utf-8")}
+    goldens = tuple(
+        JournalEntry(path, None if content is None else content.decode("utf-8"))
         for path, content in contents.items()
-    ]
-    data = {"format": _FORMAT, "digest": _digest(goldens), "goldens": goldens}
+    )
+    data = as_plain(Journal(_digest(goldens), goldens))
     return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8")
 
 
@@ -39,19 +63,20 @@ def read_journal(root: Path) -> dict[str, bytes | None] | None:
     """
     path = root / JOURNAL
     try:
-        data = parse_json(read_plain(path, _LARGEST))
-        version = data["format"]
-        if isinstance(version, int) and version > _FORMAT:
+        raw = read_plain(path, _LARGEST)
+        version = read_record(_Version, raw).format
+        if version > _FORMAT:
             raise NewerFormatError(
                 f"{path} has format {version}; this seedpin reads up to {_FORMAT}",
                 hint="pip install --upgrade seedpin",
             )
-        if data["digest"] != _digest(data["goldens"]):
+        journal = read_record(Journal, raw)
+        if journal.digest != _digest(journal.goldens):
             raise ValueError("its digest does not match")
-        return {_checked(entry["path"]): _content(entry["manifest"]) for entry in data["goldens"]}
+        return {_checked(entry.path): _content(entry.manifest) for entry in journal.goldens}
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise DamagedGoldenError(
             f"{path}, which an interrupted update left, cannot be read: {error}",
             hint=f"delete it (rm '{path}') and restore the goldens from version control "
@@ -59,8 +84,8 @@ def read_journal(root: Path) -> dict[str, bytes | None] | None:
         ) from error
 
 
-def _digest(goldens: Sequence[Mapping[str, str | None]]) -> str:
-    text = json.dumps(goldens, sort_keys=True, ensure_ascii=True)
+def _digest(goldens: Sequence[JournalEntry]) -> str:
+    text = json.dumps([as_plain(entry) for entry in goldens], sort_keys=True, ensure_ascii=True)
     return bytes_digest(text.encode("ascii"))
 
 

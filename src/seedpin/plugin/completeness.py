@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from pathlib import Path
@@ -115,17 +116,17 @@ class Completeness:
             claimed.add(result.golden.removesuffix(".json"))
         files, collected = self._with_goldens()
         run = self._config.stash[RUN]
-        meta = {
-            **run.read_meta(),
-            "complete": not reasons,
-            "partial_because": reasons,
-            "skipped": sorted(self._skipped),
-            "claimed": sorted(claimed),
-            "files": sorted(files),
-            "collected": sorted(collected),
-            "passed": sorted(self._passed & collected),
-            "own_options": self._own_options(),
-        }
+        meta = dataclasses.replace(
+            run.read_meta(),
+            complete=not reasons,
+            partial_because=tuple(reasons),
+            skipped=tuple(sorted(self._skipped)),
+            claimed=tuple(sorted(claimed)),
+            files=tuple(sorted(files)),
+            collected=tuple(sorted(collected)),
+            passed=tuple(sorted(self._passed & collected)),
+            own_options=tuple(self._own_options()),
+        )
         try:
             run.write_meta(meta)
         except OSError as error:

@@ -20,7 +20,7 @@ from seedpin.plugin.completeness import Completeness
 from seedpin.plugin.nodes import asks_for_goldens, node_of, note_node
 from seedpin.plugin.stash_keys import AGAINST, CONFIG, EARLIER, ITEM, REFUSED, RUN, UPDATE
 from seedpin.process import RUN_VARIABLE
-from seedpin.run.ledger import Run, new_run_id, write_retention
+from seedpin.run.ledger import Run, RunMeta, new_run_id, write_retention
 from seedpin.version import __version__
 
 if TYPE_CHECKING:
@@ -259,14 +259,14 @@ class SeedpinSession:
         if self.run.path.parent == self.settings.state_path / "runs":
             write_retention(self.settings.state_path, self.settings.keep_runs - 1, current=self.run)
         self.run.write_meta(
-            {
-                "run": self.run.id,
-                "seedpin": __version__,
-                "arguments": list(self.config.invocation_params.args),
-                "golden_dir": self.settings.golden_dir,
-                "update": self.config.stash[UPDATE].mode,
-                **({"against": self.config.stash[AGAINST].commit} if AGAINST in self.config.stash else {}),
-            }
+            RunMeta(
+                run=self.run.id,
+                seedpin=__version__,
+                arguments=tuple(map(str, self.config.invocation_params.args)),
+                golden_dir=self.settings.golden_dir,
+                update=self.config.stash[UPDATE].mode,
+                against=self.config.stash[AGAINST].commit if AGAINST in self.config.stash else None,
+            )
         )
 
     def latest(self) -> list[CheckResult]:

@@ -20,6 +20,7 @@ from seedpin.report.divergence_rows import DifferenceSeries, view_divergence
 from seedpin.report.series import Series, Strip, view_series, view_strip
 from seedpin.report.summary import SummaryRow, agreement, deciding_margin, headline, how_much, view_summary
 from seedpin.report.terminal import short_digest
+from seedpin.run.ledger import RunMeta
 from seedpin.run.message import verdict_words
 from seedpin.run.result import SEVERITY, CheckResult, by_severity
 
@@ -144,7 +145,7 @@ class RunView:
         return asdict(self)
 
 
-def view_run(run_id: str, meta: Mapping[str, Any], results: Sequence[CheckResult]) -> RunView:
+def view_run(run_id: str, meta: RunMeta, results: Sequence[CheckResult]) -> RunView:
     """The list of ``results``, one per check, worst first."""
     rows = tuple(view_row(number, result) for number, result in enumerate(by_severity(list(results))))
     counts = []
@@ -156,8 +157,8 @@ def view_run(run_id: str, meta: Mapping[str, Any], results: Sequence[CheckResult
     tone = "good" if not failing else next(row.tone for row in rows if not row.passed)
     return RunView(
         id=run_id,
-        version=str(meta.get("seedpin", "")),
-        arguments=shlex.join(["pytest", *map(str, meta.get("arguments") or ())]),
+        version=meta.seedpin,
+        arguments=shlex.join(["pytest", *meta.arguments]),
         sentence=_sum(len(rows), failing),
         tone=tone,
         counts=tuple(counts),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seedpin.errors import SeedpinError
+from seedpin.records import read_record
 from seedpin.report.html import with_review
 from seedpin.review.decisions import ReviewSession
 from seedpin.review.guard import Guard, Refusal
@@ -36,6 +37,15 @@ _ENTER = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=/">
 <title>seedpin review</title></head><body><p><a href="/">To the review</a></p></body></html>
 """
+
+
+@dataclass(frozen=True, slots=True)
+class AskedDecision:
+    """The body of a request to decide."""
+
+    id: str
+    decision: str
+    reason: str
 
 
 def make_app(decisions: ReviewSession, guard: Guard, report: Path) -> ASGIApp:
@@ -70,7 +80,7 @@ def make_app(decisions: ReviewSession, guard: Guard, report: Path) -> ASGIApp:
         if isinstance(body, Refusal):
             return _refused(body)
         try:
-            state = await run_in_threadpool(decisions.decide, body["id"], body["decision"], body["reason"])
+            state = await run_in_threadpool(decisions.decide, body.id, body.decision, body.reason)
         except SeedpinError as error:
             return JSONResponse({"error": error.what, "hint": error.hint}, status_code=409)
         except OSError as error:
@@ -107,8 +117,8 @@ class _Guarded:
         await answer(scope, receive, send)
 
 
-async def _body(request: Request) -> dict[str, str] | Refusal:
-    """``id``, ``decision`` and ``reason``; no more is read than a decision can need."""
+async def _body(request: Request) -> AskedDecision | Refusal:
+    """What the page asks for; no more is read than a decision can need."""
     too_big = Refusal(413, f"a decision has at most {LARGEST_BODY} bytes", "write a shorter reason")
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > LARGEST_BODY:
@@ -122,17 +132,9 @@ async def _body(request: Request) -> dict[str, str] | Refusal:
     except ClientDisconnect:
         return Refusal(408, "the decision did not arrive whole", "reload the page")
     try:
-        body: Any = json.loads(data)
-        return {key: _text(body[key]) for key in ("id", "decision", "reason")}
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return read_record(AskedDecision, data)
+    except ValueError:
         return Refusal(400, "this is no decision: id, decision and reason are texts", "reload the page")
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    value.encode("utf-8")  # a lone surrogate could not be written to a file
-    return value
 
 
 def _refused(refusal: Refusal) -> Response:

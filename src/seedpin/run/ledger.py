@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from seedpin.git import write_ignored_folder
 from seedpin.goldens.provenance import now
-from seedpin.untrusted import parse_json, read_plain
+from seedpin.untrusted import read_plain
 
 if TYPE_CHECKING:
     from seedpin.run.result import CheckResult
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LARGEST_META = 1 << 26
-
-_LISTS = frozenset({"arguments", "claimed", "skipped", "partial_because"})
 
 OBTAINED = "obtained"
 GOLDEN = "golden"
@@ -52,6 +50,31 @@ def new_run_id() -> str:
     """A run's name: UTC time to the second, its fraction as four hex digits; names sort by time."""
     moment = datetime.now(timezone.utc)
     return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond * 0x10000 // 1_000_000:04x}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunMeta:
+    """What ``run.json`` tells of a session; None is not told.
+
+    ``update`` is the mode of an update, ``against`` the commit that a run was held against. ``complete`` is
+    noted at its end: whether it tells which goldens are unused, else ``partial_because``. ``claimed`` are the
+    goldens that it asked for; ``files``, ``collected`` and ``passed`` the test files and tests with goldens.
+    """
+
+    run: str = ""
+    seedpin: str = ""
+    arguments: tuple[str, ...] = ()
+    golden_dir: str | None = None
+    update: str | None = None
+    against: str | None = None
+    complete: bool | None = None
+    partial_because: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    claimed: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    collected: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
+    own_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +113,24 @@ class Run:
                 found[decision.id] = decision
         return found
 
-    def write_meta(self, meta: dict[str, Any]) -> None:
-        """Creates the folder, git-ignored, and ``run.json`` in it."""
+    def write_meta(self, meta: RunMeta) -> None:
+        """Creates the folder, git-ignored, and ``run.json`` in it; what is None is left out."""
+        from seedpin.records import as_plain
+
         self.path.mkdir(parents=True, exist_ok=True)
         write_ignored_folder(self.path.parent.parent)
-        text = json.dumps(meta, indent=1, sort_keys=True, allow_nan=False) + "\n"
+        told = {key: value for key, value in as_plain(meta).items() if value is not None}
+        text = json.dumps(told, indent=1, sort_keys=True, allow_nan=False) + "\n"
         (self.path / "run.json").write_text(text, encoding="utf-8")
 
-    def read_meta(self) -> dict[str, Any]:
+    def read_meta(self) -> RunMeta:
+        """What ``run.json`` tells; nothing where it is not there, or not what seedpin writes."""
+        from seedpin.records import read_record
+
         try:
-            data = parse_json(read_plain(self.path / "run.json", _LARGEST_META))
+            return read_record(RunMeta, read_plain(self.path / "run.json", _LARGEST_META))
         except (OSError, ValueError):
-            return {}
-        if not isinstance(data, dict):
-            return {}
-        return {key: value for key, value in data.items() if key not in _LISTS or _is_texts(value)}
+            return RunMeta()
 
     def write_result(self, result: CheckResult) -> None:
         """Appends one record; a crash later loses none before it."""
@@ -124,10 +150,6 @@ def read_results(path: Path) -> Iterator[CheckResult]:
     from seedpin.run.result import CheckResult
 
     return _records(CheckResult, path)
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _records(kind: type[T], path: Path) -> Iterator[T]:
@@ -172,13 +194,13 @@ def write_retention(state: Path, keep: int, *, current: Run) -> None:
         if index < first and undecided <= newer and not _may_go_on(run):
             shutil.rmtree(run.path, ignore_errors=True)
             continue
-        if first > 0 and not run.read_meta().get("against"):
+        if first > 0 and not run.read_meta().against:
             newer.update((result.id, result.device_class) for result in latest_results(run))
 
 
 def _may_go_on(run: Run) -> bool:
     """Whether a session may still write here: its end was not noted, and it wrote within the last day."""
-    if "complete" in run.read_meta():
+    if run.read_meta().complete is not None:
         return False
     try:
         newest = max(path.stat().st_mtime for path in (run.path, *run.path.iterdir()))
@@ -192,7 +214,7 @@ def decidable(run: Run) -> list[CheckResult]:
 
     None of a run that was held against another revision: its clips say nothing about the goldens.
     """
-    if run.read_meta().get("against"):
+    if run.read_meta().against:
         return []
     return [
         result

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from seedpin.errors import PruneRefusedError, RevisionError
 from seedpin.git import git
@@ -69,19 +69,14 @@ def read_told(run: Run) -> Told:
     meta = run.read_meta()
     results = latest_results(run)
     claimed = {result.golden.removesuffix(".json") for result in results if result.verdict != "unchecked"}
-
-    def texts(key: str) -> frozenset[str]:
-        value: Any = meta.get(key)
-        return frozenset(map(str, value)) if isinstance(value, list) else frozenset()
-
     return Told(
         run,
-        claimed=frozenset(claimed) | texts("claimed"),
-        skipped=tuple(sorted(texts("skipped"))),
-        files=texts("files"),
-        collected=texts("collected"),
-        passed=texts("passed"),
-        own_options=" ".join(sorted(texts("own_options"))),
+        claimed=frozenset({*claimed, *meta.claimed}),
+        skipped=tuple(sorted(set(meta.skipped))),
+        files=frozenset(meta.files),
+        collected=frozenset(meta.collected),
+        passed=frozenset(meta.passed),
+        own_options=" ".join(sorted(set(meta.own_options))),
         left={
             result.golden.removesuffix(".json"): result for result in results if result.verdict == "unchecked"
         },
@@ -97,18 +92,17 @@ def whole_run(run: Run, golden_dir: str) -> Told:
     """
     meta = run.read_meta()
     told = read_told(run)
-    if meta.get("complete") is not True:
-        reasons = meta.get("partial_because")
-        why = "; ".join(map(str, reasons)) if isinstance(reasons, list) and reasons else "it did not end"
+    if not meta.complete:
+        why = "; ".join(meta.partial_because) or "it did not end"
         also = "; seedpin prune --unchecked lists those that passing tests left out" if told.left else ""
         raise PruneRefusedError(
             f"the last run, {run.id}, does not tell which goldens are unused: {why}",
             hint=f"run pytest, whole and green, then prune{also}",
         )
-    if meta.get("golden_dir", golden_dir) != golden_dir:
+    if meta.golden_dir not in (None, golden_dir):
         raise PruneRefusedError(
-            f"the last run, {run.id}, was about the goldens in {meta['golden_dir']}, not in {golden_dir}",
-            hint=f"add --golden-dir {meta['golden_dir']}, or run pytest, whole and green, then prune",
+            f"the last run, {run.id}, was about the goldens in {meta.golden_dir}, not in {golden_dir}",
+            hint=f"add --golden-dir {meta.golden_dir}, or run pytest, whole and green, then prune",
         )
     checked_results(run)
     return told
@@ -121,7 +115,7 @@ def last_of_test(state: Path, test: str) -> Told:
         PruneRefusedError: there is none.
     """
     for run in reversed(runs(state)):
-        if not run.read_meta().get("against") and any(result.test == test for result in run.results()):
+        if not run.read_meta().against and any(result.test == test for result in run.results()):
             return read_told(run)
     raise PruneRefusedError(
         f"no run under {state / 'runs'} tells anything of {test}", hint="run it with pytest, then prune"
