@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from seedpin.environment.device import DeviceClass, device_class
@@ -81,11 +82,16 @@ def _key(device: torch.device, name: str, settings: tuple[EnvironmentValue, ...]
     # What Python code put in the place of torch's own kernels is no setting that can be read elsewhere: the
     # names of the operations, and the attention function (by identity: a cache must not keep it alive).
     kernels = frozenset(getattr(torch.library, "_impls", ()))
-    if any(_is_users(name, device.type.upper()) for name in kernels):
+    if _any_is_users(kernels, device.type.upper()):
         return None  # The names do not tell two of them apart, and nothing else can be asked.
     attention = attention_function()
     values = tuple((entry.key, entry.value) for entry in settings)
     return (str(device), name, values, kernels, getattr(attention, "__qualname__", ""), id(attention))
+
+
+@lru_cache(maxsize=4)  # torch itself registers some 1,800, which rarely change
+def _any_is_users(kernels: frozenset[str], kind: str) -> bool:
+    return any(_is_users(name, kind) for name in kernels)
 
 
 def _is_users(registered: str, kind: str) -> bool:
