@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seedpin.checking.script import check as check
     from seedpin.clip.adapt import as_clip as as_clip
     from seedpin.clip.clip import Clip as Clip
+    from seedpin.compare.diagnoses import register_diagnosis as register_diagnosis
     from seedpin.compare.metric import Metric as Metric
     from seedpin.compare.registry import register_metric as register_metric
     from seedpin.environment.device import DeviceClass as DeviceClass
@@ -60,6 +61,7 @@ _HOME = {
     "device_class": "seedpin.environment.device",
     "mark": "seedpin.trace.record.recorder",
     "pin": "seedpin.pinning.pin",
+    "register_diagnosis": "seedpin.compare.diagnoses",
     "register_metric": "seedpin.compare.registry",
     "register_source": "seedpin.pinning.sources",
     "seeded_model": "seedpin.pinning.model",
@@ -90,6 +92,7 @@ __all__ = [
     "device_class",
     "mark",
     "pin",
+    "register_diagnosis",
     "register_metric",
     "register_source",
     "seeded_model",

@@ -1,6 +1,8 @@
 """Runs the code blocks of a Markdown page, in order, in one folder.
 
 - A block ```` ```python title="test_a.py" ```` (or ``toml``) is written to that file.
+- One ```` ```toml title="pyproject.toml" ```` with entry points is installed, as ``pip install -e .``
+  would: from then on they, and the folder's modules, are there for every command.
 - A block ```` ```python ```` without a title is run as a script.
 - A block ```` ```console ```` holds commands after ``$ `` and below each what it prints: every such line must
   occur in the real output, in that order; ``...`` stands for any text. A command whose line ends in
@@ -16,9 +18,15 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seedpin.pinning.profiles import environment_for
 from seedpin.process import inherited
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r'title="([^"]+)"')
@@ -75,6 +83,8 @@ def run_block(block: Block, folder: Path) -> None:
         path = folder / block.title
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.body, encoding="utf-8")
+        if block.title == "pyproject.toml":
+            _install(tomllib.loads(block.body).get("project", {}), folder)
     elif block.language == "python":
         _check(
             Command(f"python - (line {block.line})", False, ()),
@@ -83,6 +93,23 @@ def run_block(block: Block, folder: Path) -> None:
     elif block.language == "console":
         for command in commands(block.body):
             _check(command, *_run(["bash", "-c", command.text], folder))
+
+
+def _install(project: dict[str, Any], folder: Path) -> None:
+    """Writes what tells Python of a distribution's entry points."""
+    groups = project.get("entry-points", {})
+    if not groups:
+        return
+    info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    told = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (info / "METADATA").write_text(told, encoding="utf-8")
+    lines = [
+        line
+        for group, points in groups.items()
+        for line in (f"[{group}]", *(f"{name} = {value}" for name, value in points.items()))
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
 def _run(arguments: list[str], folder: Path) -> tuple[int, str]:
@@ -95,6 +122,8 @@ def _run(arguments: list[str], folder: Path) -> tuple[int, str]:
         "PYTEST_ADDOPTS": "-p no:cacheprovider -p no:randomly",
         "COLUMNS": "120",
     }
+    if any(folder.glob("*.dist-info")):
+        environment["PYTHONPATH"] = str(folder)
     done = subprocess.run(
         arguments,
         cwd=folder,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal, get_type_hints
 
 import pytest
+from typing_extensions import assert_type
 
 import seedpin
 from seedpin.options import OPTIONS, SETTINGS
@@ -40,6 +44,7 @@ def test_the_public_names_are_these() -> None:
         "device_class",
         "mark",
         "pin",
+        "register_diagnosis",
         "register_metric",
         "register_source",
         "seeded_model",
@@ -55,6 +60,72 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
     if name != "__version__":
         assert value.__doc__
         assert f"seedpin.{name}" in (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+
+
+def test_the_reference_names_nothing_that_is_not_public() -> None:
+    """What stands under "Python" in the reference can be imported from the package itself."""
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    section = page[page.index("## Python") : page.index("## Command line")]
+    assert set(re.findall(r"`seedpin\.(\w+)", section)) == {*seedpin.__all__} - {"__version__"}
+
+
+def users_test(  # what `make types` checks, as it would a user's file
+    seeded_model: Callable[..., seedpin.SeededModel],
+    golden_video: seedpin.ClipGate,
+    golden_tensors: seedpin.TensorGate,
+    golden_text: seedpin.Gate,
+) -> None:
+    model = seeded_model(dict)
+    assert_type(model, seedpin.SeededModel)
+    results = [golden_video.check(model(), fps=8, tolerance={"psnr": 60}), golden_text.check("a")]
+    results += [golden_tensors.check(model()), seedpin.check(model(), golden="a")]
+    assert_type(results, list[seedpin.CheckResult])
+    assert_type(
+        seedpin.Metric("mine", compare=lambda golden, obtained: 0.0).better, Literal["lower", "higher"]
+    )
+    assert_type(seedpin.current_pin(), seedpin.Pin | None)
+
+
+class UsersKind(seedpin.Kind[str]):
+    name = role = word = "note"
+    extensions = frozenset({"note"})
+    fixtures = ("note",)
+
+    def adapt(self, obj: object, fixture: str = "", **how: Any) -> str:
+        return str(obj)
+
+    def facts(self, value: str) -> dict[str, Any]:
+        return {"length": len(value)}
+
+    def encode(self, value: str) -> tuple[str, bytes]:
+        return "note", value.encode()
+
+    def decode(self, source: object, extension: str, facts: object, value_range: object) -> str:
+        return str(source)
+
+
+class UsersSource:
+    name = "users"
+
+    def available(self) -> bool:
+        return True
+
+    def get_state(self) -> Any:
+        return None
+
+    def set_state(self, state: Any) -> None: ...
+
+    def seed(self, seed: int) -> None: ...
+
+
+def test_the_names_for_annotations_are_the_classes_of_what_users_get() -> None:
+    """A gate is a Gate, a source of a user's own is a RandomSource, a kind an instance of Kind."""
+    assert issubclass(seedpin.ClipGate, seedpin.Gate)
+    assert issubclass(seedpin.TensorGate, seedpin.Gate)
+    source: seedpin.RandomSource = UsersSource()
+    assert isinstance(source, seedpin.RandomSource)
+    assert isinstance(UsersKind(), seedpin.Kind)
+    assert get_type_hints(users_test)["golden_video"] is seedpin.ClipGate
 
 
 def test_importing_seedpin_imports_nothing_heavy() -> None:

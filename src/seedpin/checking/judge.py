@@ -12,6 +12,7 @@ from seedpin.checking.conditions import with_measurements
 from seedpin.checking.context import CheckContext
 from seedpin.checking.evidence import doubt, fitting, neighbours, parting, renamed
 from seedpin.checking.keep import write_obtained, write_staged_golden
+from seedpin.compare.diagnoses import further_hints
 from seedpin.compare.fallback import Fallback, choose_fallback, parse_fallbacks
 from seedpin.compare.measured import Metrics
 from seedpin.compare.tolerance import Tolerance
@@ -187,6 +188,7 @@ def _measured(artifact: Artifact, golden: Golden, limits: _Limits) -> tuple[Metr
     hints = kind.hints(expected, obtained.value)
     if not comparable:
         return None, hints
+    hints = (*hints, *further_hints(kind.name, expected, obtained.value))
     metrics, asked = kind.compare(expected, obtained.value), limits.names()
     return (with_asked(metrics, kind, expected, obtained.value, asked) if asked else metrics), hints
 

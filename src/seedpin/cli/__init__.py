@@ -11,8 +11,9 @@ from importlib import import_module
 
 import click
 
+from seedpin.cli._further import further_command, further_commands
 from seedpin.cli._say import say
-from seedpin.errors import SeedpinError
+from seedpin.errors import SeedpinError, UsageError
 from seedpin.version import __version__
 
 COMMANDS: dict[str, str] = {
@@ -37,22 +38,33 @@ COMMANDS: dict[str, str] = {
 }
 
 
+def _does(name: str) -> str:
+    """A command in a line; one that a package brings and that cannot be loaded is listed all the same."""
+    if name in COMMANDS:
+        return COMMANDS[name]
+    try:
+        command = further_command(name)
+    except UsageError as error:
+        return error.what
+    return "" if command is None else command.get_short_help_str(limit=80)
+
+
 class _Lazy(click.Group):
     """Imports a command's module only when the command runs; the list of commands costs nothing."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return sorted(COMMANDS)
+        return sorted({*COMMANDS, *further_commands()})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
-            return None
+            return further_command(name)
         command = import_module(f"seedpin.cli.{name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(context)])
+            formatter.write_dl([(name, _does(name)) for name in self.list_commands(context)])
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

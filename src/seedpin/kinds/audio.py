@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from seedpin.clip.archive import pack, unpack
 from seedpin.clip.codec import RESTORE, check_memory, from_planes, planes_of, read_bytes, reason_of
-from seedpin.clip.digest import array_digest
 from seedpin.clip.suspect import Suspicion
 from seedpin.compare.measured import Metrics
 from seedpin.compare.metric import OWN
@@ -189,9 +188,6 @@ class AudioKind(Kind[Waveform]):
 
     def items(self, value: Waveform) -> Sequence[Any]:
         return value.seconds()
-
-    def digests(self, value: Waveform) -> tuple[str, ...]:
-        return tuple(map(array_digest, value.seconds()))
 
     def guess_facts(self, obj: object, error: Exception, **how: Any) -> Facts:
         if not isinstance(error, NonFiniteClipError):

@@ -17,9 +17,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from seedpin.clip.digest import clip_digest
+from seedpin.clip.digest import array_digest, clip_digest
 from seedpin.clip.suspect import Suspicion
-from seedpin.compare.measured import Metrics
+from seedpin.compare.measured import Metrics, Place
 from seedpin.compare.recorded import RecordedMetrics
 from seedpin.errors import ExportError, KindError
 from seedpin.records import Facts, RecordError, as_record
@@ -49,6 +49,33 @@ class Panel:
     extension: str = ""
     data: bytes = b""
     rows: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DifferingItems(Metrics):
+    """Which items of a value differ, by index, where there is no distance: no limit can be declared."""
+
+    of_kind: str
+    total: int
+    differing: tuple[int, ...]
+    first: str
+
+    @property
+    def kind(self) -> str:
+        return self.of_kind
+
+    def worst(self, name: str) -> tuple[Place, float]:
+        raise KeyError(name)
+
+    def summary(self) -> str:
+        if not self.differing:
+            return ""
+        if self.total == 1:
+            return f"{self.first[:1].upper()}{self.first[1:]} differs."
+        return f"{len(self.differing)} of {self.total} differ, the first is {self.first}."
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "worst": {}, "summary": self.summary(), "entries": list(self.differing)}
 
 
 @runtime_checkable
@@ -88,6 +115,7 @@ class Kind(Protocol[V]):
 
     def items(self, value: V) -> Sequence[Any]:
         """The arrays or tensors that make up the value, one for each digest, for fingerprints in traces."""
+        return (value,)
 
     def names(self, value: V) -> tuple[str, ...]:
         """Names of ``items``; none where they are counted."""
@@ -95,6 +123,7 @@ class Kind(Protocol[V]):
 
     def digests(self, value: V) -> tuple[str, ...]:
         """``sha256:...`` of each item's values: never of an encoded file, which another library moves."""
+        return tuple(array_digest(np.asarray(item)) for item in self.items(value))
 
     def value_range(self, value: V) -> Range | None:
         """The range that the values are said to have, where they are said to have one."""
@@ -126,7 +155,8 @@ class Kind(Protocol[V]):
         """
 
     def count(self, facts: Facts) -> object:
-        """How many digests a golden of these facts has."""
+        """How many digests a golden of these facts has; None where facts do not tell."""
+        return None
 
     def verify(
         self,
@@ -143,7 +173,12 @@ class Kind(Protocol[V]):
     # -- two values --------------------------------------------------------------------------------------
 
     def compare(self, golden: V, obtained: V) -> Metrics:
-        """How far two values of the same facts are apart."""
+        """How far two values of the same facts are apart. By default: which items differ, and no distance."""
+        pairs = zip(self.digests(golden), self.digests(obtained), strict=True)
+        differing = tuple(index for index, (old, new) in enumerate(pairs) if old != new)
+        names = self.names(golden) or range(len(self.items(golden)))
+        which = f"{self.word} {names[differing[0]]}" if differing and len(names) > 1 else f"the {self.word}"
+        return DifferingItems(self.name, len(names), differing, which)
 
     def can_hint(self, facts: Facts, obtained: V) -> bool:
         """Whether ``hints`` against a golden of these facts are worth its decoding, whatever the facts."""

@@ -18,7 +18,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from seedpin.clip.codec import RESTORE, read_bytes
-from seedpin.clip.digest import array_digest
 from seedpin.clip.suspect import Suspicion
 from seedpin.compare.measured import Metrics
 from seedpin.compare.recorded import RecordedMetrics
@@ -113,9 +112,6 @@ class TextKind(Kind[Texts]):
 
     def items(self, value: Texts) -> Sequence[Any]:
         return [_array(entry) for entry in value.entries]
-
-    def digests(self, value: Texts) -> tuple[str, ...]:
-        return tuple(map(array_digest, self.items(value)))
 
     def encode(self, value: Texts) -> tuple[str, bytes]:
         entries: Sequence[Entry] = value.entries

@@ -306,7 +306,7 @@ class _Hole(PinOrHole[None]):
 def pin(seed: int = DEFAULT_SEED, *, level: str = "strict", profile: str | None = None) -> PinBlock:
     """Seed every source, set every switch of ``level``, and restore all of it at the end of the block.
 
-    Without a seed it is ``seedpin.config.DEFAULT_SEED``. Also a decorator of functions that are neither
+    Without a seed it is ``seedpin.options.DEFAULT_SEED``. Also a decorator of functions that are neither
     generators nor async (DeferredBodyError). ``strict`` refuses what cannot repeat, ``warn`` collects it in
     ``Pin.warnings``, ``seeds`` leaves the switches alone. ``profile`` None means the profile of this process;
     a name is verified.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seedpin.compare.diagnoses import further_hints
 from seedpin.compare.verdict import facts_differences
 from seedpin.environment.fingerprint import Environment, EnvironmentChange, difference
 from seedpin.errors import RunError, UsageError
@@ -146,9 +147,12 @@ def compare_inputs(first: ComparedInput, second: ComparedInput) -> CheckResult:
     record = dataclasses.replace(record, hints=kind.hints(one, other))
     if reasons:
         return record
+    hints = (*record.hints, *further_hints(kind.name, one, other))
     metrics = kind.compare(one, other)
     said = (metrics.summary(),) if metrics.summary() else ()
-    return dataclasses.replace(record, verdict="changed", metrics=recorded(kind, metrics), reasons=said)
+    return dataclasses.replace(
+        record, verdict="changed", metrics=recorded(kind, metrics), reasons=said, hints=hints
+    )
 
 
 def _changes(first: ComparedInput, second: ComparedInput) -> tuple[EnvironmentChange, ...]:
