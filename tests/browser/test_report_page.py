@@ -16,6 +16,7 @@ from PIL import Image
 from seedpin.clip.clip import Clip
 from seedpin.report.html import write_report
 from seedpin.run.ledger import Run
+from seedpin.trace.diff.divergence import Divergence
 from support.report_runs import CPU, RunFolder, moving_shapes, speckled
 from support.tabs import Tabs, until
 
@@ -333,7 +334,7 @@ def test_hostile_names(open_tab: Tabs, tmp_path: Path) -> None:
     fields: dict[str, Any] = {
         "message": HOSTILE,
         "hints": (HOSTILE,),
-        "divergence": {"sentence": HOSTILE, "growth": []},
+        "divergence": Divergence("module", "conv", None, HOSTILE),
     }
     folder.add(HOSTILE, still, other, "changed", check="<b>bold</b>", device=CPU, **fields)
     page = open_tab(write_report(folder.run), "#/0")

@@ -271,6 +271,8 @@ class SeedpinSession:
 
     def latest(self) -> list[CheckResult]:
         """The last record of each check, in an order that does not depend on workers."""
+        if not self.results:
+            return []  # a session without checks loads no records' library
         from seedpin.run.attempts import last_of_each
 
         last = last_of_each(self.results)
