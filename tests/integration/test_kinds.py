@@ -13,6 +13,7 @@ import pytest
 from seedpin import GoldenMismatch, check
 from seedpin import pin as seedpin_pin
 from seedpin.report.contact_sheet import contact_sheet
+from seedpin.run.decide import ProjectFolders
 from seedpin.run.ledger import Run, latest_results
 from support.commands import Done, seedpin, zip_folder
 from support.project import Project
@@ -192,6 +193,29 @@ def test_another_revision_takes_the_goldens_place_for_every_kind(sounds: Project
     result.stdout.fnmatch_lines(["golden_text: CHANGED  *", "  The text differs from line 2, column 17*"])
     done = command("bisect", "--good", "HEAD~2", "test_sound.py::test_story")
     assert bad[:7] in done.out, done.out
+
+
+def test_the_review_server_plays_and_decides(sounds: Project) -> None:
+    """Sounds and pictures are served to the page, and what is accepted there becomes the golden."""
+    pytest.importorskip("starlette", reason="pip install 'seedpin[review]'")
+    pytest.importorskip("uvicorn", reason="pip install 'seedpin[review]'")
+    from support.reviewing import Browser, serving
+
+    sounds.mint()
+    sounds.pytest(env=SHIFTED).assert_outcomes(failed=2)
+    state = sounds.root / ".seedpin"
+    run = Run(max((state / "runs").iterdir()))
+    with serving(run, ProjectFolders(sounds.root, sounds.root / "golden", state)) as review:
+        browser = Browser(review)
+        assert b"media-src 'self'" in browser.enter().body
+        data = [browser.send(f"/data/{number}.js").body.decode() for number in (0, 1)]
+        sources = re.findall(r'"source":"(media[^"]+)"', "".join(data))
+        assert {source.rpartition(".")[2] for source in sources} == {"wav", "webp"}
+        types = {browser.send(f"/{source}").headers["content-type"].partition("/")[0] for source in sources}
+        assert types == {"audio", "image"}
+        for check in ("test_sound.py::test_sound::audio", "test_sound.py::test_story::text"):
+            assert browser.decide(check, "accept", "as it should be").status == 200
+    sounds.pytest(env=SHIFTED).assert_outcomes(passed=2)
 
 
 def test_a_script_checks_sounds_and_texts(sounds: Project, monkeypatch: pytest.MonkeyPatch) -> None:
