@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from seedpin.kinds.audio import AUDIO, METRICS, compare_audio
+from seedpin.compare.audio import METRICS
+from seedpin.kinds.audio import AUDIO
 
 Sound = npt.NDArray[np.float32]
 RATE = 16000
@@ -82,7 +83,7 @@ def low_pass(cut: float) -> Callable[[Sound], Sound]:
 
 
 def measured(golden: Sound, obtained: Sound) -> dict[str, float]:
-    metrics = compare_audio(AUDIO.adapt(golden, rate=RATE), AUDIO.adapt(obtained, rate=RATE))
+    metrics = AUDIO.compare(AUDIO.adapt(golden, rate=RATE), AUDIO.adapt(obtained, rate=RATE))
     return {name: metrics.worst(name)[1] for name in METRICS}
 
 

@@ -16,6 +16,7 @@ import torch
 import seedpin
 from seedpin.clip.clip import Clip
 from seedpin.compare import extra, registry
+from seedpin.compare.audio import AudioMetrics
 from seedpin.compare.clips import ClipMetrics
 from seedpin.compare.metric import OWN, Metric, checked, words_of
 from seedpin.compare.recorded import MetricWords, RecordedMetrics
@@ -23,7 +24,6 @@ from seedpin.compare.registry import metric_named, metrics_of
 from seedpin.compare.tensors import TensorMetric
 from seedpin.compare.tolerance import check_limits, parse_kinds, parse_tolerance
 from seedpin.errors import MetricError, ToleranceError
-from seedpin.kinds.audio import AudioMetrics
 from seedpin.kinds.clip import CLIP
 from seedpin.kinds.measure import measure
 from seedpin.kinds.tensors import TENSORS

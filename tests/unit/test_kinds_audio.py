@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from seedpin.compare.audio import METRICS
 from seedpin.compare.tolerance import check_limits, parse_tolerance
 from seedpin.errors import (
     AmbiguousLayoutError,
@@ -25,7 +26,7 @@ from seedpin.errors import (
     ToleranceError,
     UnsupportedClipError,
 )
-from seedpin.kinds.audio import AUDIO, METRICS, Waveform, compare_audio, wav_of
+from seedpin.kinds.audio import AUDIO, Waveform, wav_of
 
 RATE = 8000
 TIME = np.arange(2 * RATE + 500) / RATE
@@ -127,14 +128,14 @@ def test_equal_seconds_have_the_best_values() -> None:
     """What differs in one second differs in no other; the summary counts seconds."""
     other = TONE.copy()
     other[RATE + 100] += np.float32(1e-4)
-    metrics = compare_audio(adapt(TONE), adapt(other))
+    metrics = AUDIO.compare(adapt(TONE), adapt(other))
     assert metrics.snr[0] == metrics.snr[2] == math.inf
     assert metrics.max_abs[1] == pytest.approx(1e-4, rel=1e-3)
     assert metrics.max_abs[0] == metrics.max_abs[2] == 0
     assert metrics.worst("snr")[0] == metrics.worst("max_abs")[0] == "second 1"
     assert metrics.summary() == "1 of 3 seconds differ, the first is second 1."
     with pytest.raises(ClipError, match="cannot be compared"):
-        compare_audio(adapt(TONE), adapt(TONE, 4000))
+        AUDIO.compare(adapt(TONE), adapt(TONE, 4000))
 
 
 def test_the_signal_to_noise_ratio_is_that_of_the_worst_second_and_channel() -> None:
@@ -143,7 +144,7 @@ def test_the_signal_to_noise_ratio_is_that_of_the_worst_second_and_channel() -> 
     noise = np.sqrt(2) * 0.001 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)
     golden = np.stack([tone, tone])
     obtained = np.stack([tone, tone + noise])
-    assert compare_audio(adapt(golden), adapt(obtained)).snr[0] == pytest.approx(40, abs=1e-6)
+    assert AUDIO.compare(adapt(golden), adapt(obtained)).snr[0] == pytest.approx(40, abs=1e-6)
 
 
 def test_a_quiet_second_is_held_against_a_thousandth_of_the_loudest() -> None:
@@ -154,7 +155,7 @@ def test_a_quiet_second_is_held_against_a_thousandth_of_the_loudest() -> None:
     other[RATE : 2 * RATE] = 1e-6
     power = float(np.square(quiet[:RATE].astype(np.float64)).mean())
     expected = 10 * math.log10(1e-3 * power / 1e-12)
-    assert compare_audio(adapt(quiet), adapt(other)).snr[1] == pytest.approx(expected, abs=1e-3)
+    assert AUDIO.compare(adapt(quiet), adapt(other)).snr[1] == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("cut", [3000, 2000])
@@ -165,7 +166,7 @@ def test_a_low_pass_that_little_energy_hides_moves_spectrum_and_tilt(cut: int) -
     spectrum[np.fft.rfftfreq(len(golden), 1 / RATE) > cut] = 0
     dull = np.fft.irfft(spectrum, len(golden)).astype(np.float32)
     rounded = golden + np.random.default_rng(1).normal(0, 1e-6, len(golden)).astype(np.float32)
-    filtered, harmless = (compare_audio(adapt(golden), adapt(one)) for one in (dull, rounded))
+    filtered, harmless = (AUDIO.compare(adapt(golden), adapt(one)) for one in (dull, rounded))
     assert filtered.worst("snr")[1] > 40
     assert filtered.worst("log_mel")[1] > 1
     assert filtered.worst("tilt")[1] > 1
@@ -176,7 +177,7 @@ def test_a_low_pass_that_little_energy_hides_moves_spectrum_and_tilt(cut: int) -
 def test_metrics_of_anything_can_be_written_as_json() -> None:
     """Silence, single samples, a rate above the length, and very short sounds give numbers or null."""
     for samples, rate in ((np.zeros(100), 8000), (np.ones(1), 1), (TONE[:10], 48000), (TONE, 4)):
-        metrics = compare_audio(adapt(samples, rate), adapt(samples + 0.1, rate)).as_dict()
+        metrics = AUDIO.compare(adapt(samples, rate), adapt(samples + 0.1, rate)).as_dict()
         for name in METRICS:
             value = metrics["worst"][name]["value"]
             assert value is None or math.isfinite(value)
@@ -256,7 +257,7 @@ def test_limits_that_other_sounds_meet_are_refused(limits: dict[str, float]) -> 
 
 def test_a_largest_difference_as_of_silence_is_refused() -> None:
     """max_abs is judged where the golden's loudness is known."""
-    metrics = compare_audio(adapt(TONE), adapt(TONE * np.float32(0.99)))
+    metrics = AUDIO.compare(adapt(TONE), adapt(TONE * np.float32(0.99)))
     peak = float(np.abs(TONE).max())
     assert not check_limits(parse_tolerance({"max_abs": 1e-4}, "here", kind="audio"), metrics)[0].ok
     with pytest.raises(ToleranceError, match="silence is off by"):
@@ -269,7 +270,7 @@ def test_a_low_pass_breaks_the_spectral_limits_where_the_ratio_holds() -> None:
     spectrum = np.fft.rfft(golden)
     spectrum[np.fft.rfftfreq(len(golden), 1 / RATE) > 3000] = 0
     dull = np.fft.irfft(spectrum, len(golden)).astype(np.float32)
-    metrics = compare_audio(adapt(golden), adapt(dull))
+    metrics = AUDIO.compare(adapt(golden), adapt(dull))
     tolerance = parse_tolerance({"snr": 40, "log_mel": 0.5, "tilt": 0.5}, "here", kind="audio")
     held = {margin.metric: (margin.ok, margin.place) for margin in check_limits(tolerance, metrics)}
     assert {name: ok for name, (ok, _) in held.items()} == {"snr": True, "log_mel": False, "tilt": False}

@@ -1,13 +1,11 @@
 """The kind of ``golden_audio``: waveforms, kept losslessly, judged second by second.
 
 A golden's file is a zip of the waveform's byte planes, one member a second (`seedpin.clip.codec`), whatever
-its dtype. Energy alone does not hear everything: what a low-pass takes away is little energy. So there are
-four distances: the signal-to-noise ratio, the largest difference, and two of the spectrum as it is heard.
+its dtype. How far two are apart is told by `seedpin.compare.audio`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -21,8 +19,7 @@ import numpy.typing as npt
 from seedpin.clip.archive import pack, unpack
 from seedpin.clip.codec import RESTORE, check_memory, from_planes, planes_of, read_bytes, reason_of
 from seedpin.clip.suspect import Suspicion
-from seedpin.compare.measured import Metrics
-from seedpin.compare.metric import OWN
+from seedpin.compare.audio import AudioMetrics, compare_audio, log_mel
 from seedpin.compare.recorded import RecordedMetrics
 from seedpin.errors import (
     AmbiguousLayoutError,
@@ -40,18 +37,11 @@ Samples = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 DTYPES = ("int16", "int32", "float16", "float32", "float64")
-METRICS = tuple(row.name for row in OWN if row.kind == "audio")
 LAYOUTS = ("CT", "TC")
 MOST_CHANNELS = 8
 """An axis of at most so many is read as channels where nothing is said."""
 LARGEST_RATE = 1 << 20
 
-_BANDS = 64
-_FLOOR = 1e-8
-"""Power below this share of the golden's loudest band counts as silence: -80 dB."""
-_QUIET = 1e-3
-"""A second's noise is held against this share of the loudest second's power at least, or silence with a bit
-flipped in it would have no signal at all."""
 _SPECTROGRAM = (512, 192)
 _TAKEN = (
     "pass a waveform (a torch tensor or an array), the output of a diffusers pipeline, or (waveform, rate)"
@@ -85,59 +75,6 @@ class Waveform:
         """The samples in units of full scale."""
         full = 1.0 if self.samples.dtype.kind == "f" else -float(np.iinfo(self.samples.dtype).min)
         return self.samples.astype(np.float64) / full
-
-
-@dataclass(frozen=True, slots=True)
-class AudioMetrics(Metrics):
-    """One value per second and metric, of the worst channel.
-
-    ``snr``      dB: power of the golden's second (or 1/1000 of the loudest's, if that is more) to that of the
-                 difference; infinite for equal seconds
-    ``max_abs``  largest difference of any sample, in units of full scale
-    ``log_mel``  dB: mean absolute difference of the log-mel spectra (64 bands, floor at -80 dB)
-    ``tilt``     dB an octave: difference of the slopes of the mean spectra: what a filter does to all of it
-    ``peak``     largest magnitude in the golden
-    """
-
-    snr: tuple[float, ...]
-    max_abs: tuple[float, ...]
-    log_mel: tuple[float, ...]
-    tilt: tuple[float, ...]
-    peak: float = 0.0
-
-    @property
-    def kind(self) -> str:
-        return "audio"
-
-    def span(self, name: str) -> tuple[float, str] | None:
-        return (self.peak, f"silence is off by {self.peak:g}") if name == "max_abs" and self.peak else None
-
-    def worst(self, name: str) -> tuple[int | str, float]:
-        """The worst second, as ``second 3``, and its value; of several, the first."""
-        if name not in METRICS:
-            raise KeyError(name)
-        values: tuple[float, ...] = getattr(self, name)
-        sign = -1.0 if name == "snr" else 1.0
-        index = max(range(len(values)), key=lambda at: (values[at] != values[at], sign * values[at]))
-        return f"second {index}", values[index]
-
-    def summary(self) -> str:
-        differing = [index for index, value in enumerate(self.max_abs) if value]
-        if not differing:
-            return ""
-        return f"{len(differing)} of {len(self.max_abs)} seconds differ, the first is second {differing[0]}."
-
-    def as_dict(self) -> dict[str, Any]:
-        worst = {}
-        for name in METRICS:
-            place, value = self.worst(name)
-            worst[name] = {"value": _finite(value), "place": place}
-        return {
-            "kind": self.kind,
-            "summary": self.summary(),
-            "worst": worst,
-            "seconds": {name: [_finite(value) for value in getattr(self, name)] for name in METRICS},
-        }
 
 
 class AudioKind(Kind[Waveform]):
@@ -225,7 +162,12 @@ class AudioKind(Kind[Waveform]):
         return -(-samples // rate)
 
     def compare(self, golden: Waveform, obtained: Waveform) -> AudioMetrics:
-        return compare_audio(golden, obtained)
+        if self.facts(golden) != self.facts(obtained):
+            raise ClipError(
+                "the waveforms cannot be compared: length, channels, rate or dtype differ",
+                hint="compare waveforms with the same facts",
+            )
+        return compare_audio(golden.scaled(), obtained.scaled(), golden.rate)
 
     def suspicions(self, value: Waveform) -> tuple[Suspicion, ...]:
         """silent: no sample is above -90 dB of full scale. constant: each channel has one value. noise:
@@ -424,94 +366,6 @@ def wav_of(value: Waveform) -> bytes:
     return target.getvalue()
 
 
-# -- distances ---------------------------------------------------------------------------------------------
-
-
-def compare_audio(golden: Waveform, obtained: Waveform) -> AudioMetrics:
-    """The metrics of two waveforms of the same facts. Raises ClipError where length, rate, ... differ."""
-    if AUDIO.facts(golden) != AUDIO.facts(obtained):
-        raise ClipError(
-            "the waveforms cannot be compared: length, channels, rate or dtype differ",
-            hint="compare waveforms with the same facts",
-        )
-    count, rate = len(golden.seconds()), golden.rate
-    g, o = golden.scaled(), obtained.scaled()
-    loudest = max(
-        float(np.square(g[:, at * rate : (at + 1) * rate]).mean(axis=1).max()) for at in range(count)
-    )
-    snr, most, mel, tilt = ([math.inf] * count, [0.0] * count, [0.0] * count, [0.0] * count)
-    spectra = [(_log_mel(a, rate), _log_mel(b, rate)) for a, b in zip(g, o, strict=True)]
-    peak = max(float(one.max()) for one, _ in spectra)
-    centres = np.log2(_centres(rate))
-    for at in range(count):
-        part = slice(at * rate, (at + 1) * rate)
-        if np.array_equal(g[:, part], o[:, part]):
-            continue
-        noise = np.square(o[:, part] - g[:, part]).mean(axis=1)
-        power = np.maximum(np.square(g[:, part]).mean(axis=1), _QUIET * loudest)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(noise > 0, 10 * np.log10(power / noise), math.inf)
-        snr[at] = float(np.nan_to_num(ratio, nan=-math.inf, posinf=math.inf).min())
-        most[at] = float(np.abs(o[:, part] - g[:, part]).max())
-        for one, other in spectra:
-            frames = _frames_of(part, one.shape[0], rate)
-            levels = [10 * np.log10(np.maximum(x[frames], max(peak * _FLOOR, 1e-20))) for x in (one, other)]
-            mel[at] = max(mel[at], float(np.abs(levels[0] - levels[1]).mean()))
-            slopes = [np.polyfit(centres, level.mean(axis=0), 1)[0] for level in levels]
-            tilt[at] = max(tilt[at], float(abs(slopes[0] - slopes[1])))
-    return AudioMetrics(tuple(snr), tuple(most), tuple(mel), tuple(tilt), float(np.abs(g).max()))
-
-
-def _window(rate: int) -> int:
-    """Samples of a window: a power of two, about 46 ms."""
-    return int(max(64, 2 ** round(math.log2(max(rate * 0.046, 64)))))
-
-
-def _frames_of(part: slice, total: int, rate: int) -> slice:
-    """The windows that begin in a second; at least the nearest one."""
-    hop = _window(rate) // 4
-    first = min(part.start // hop, total - 1)
-    return slice(first, max(first + 1, min(part.stop // hop, total)))
-
-
-def _log_mel(samples: Floats, rate: int) -> Floats:
-    """Power in mel bands, (windows, bands). The windows lie a quarter of their length apart."""
-    size = _window(rate)
-    hop = size // 4
-    padded = np.pad(samples, (0, max(size - len(samples), 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
-    bands, hann = _mel(rate, size), np.hanning(size)
-    energies = np.empty((len(windows), len(bands)))
-    for start in range(0, len(windows), 256):  # a long recording's spectrum would not fit
-        power = np.square(np.abs(np.fft.rfft(windows[start : start + 256] * hann)))
-        energies[start : start + 256] = power @ bands.T
-    return energies
-
-
-def _edges(rate: int) -> Floats:
-    """Frequencies of the bands' edges, equally far apart on the mel scale (O'Shaughnessy 1987)."""
-    top = 2595 * math.log10(1 + rate / 2 / 700)
-    low = 2595 * math.log10(1 + min(20.0, rate / 8) / 700)
-    edges: Floats = 700 * (10 ** (np.linspace(low, top, _BANDS + 2) / 2595) - 1)
-    return edges
-
-
-def _centres(rate: int) -> Floats:
-    return _edges(rate)[1:-1]
-
-
-def _mel(rate: int, size: int) -> Floats:
-    """Triangular bands over the bins of a spectrum, (bands, bins)."""
-    edges = _edges(rate)
-    bins = np.fft.rfftfreq(size, 1 / rate)
-    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    bands: Floats = np.maximum(0, np.minimum(rising, falling))
-    empty = bands.sum(axis=1) == 0  # narrower than a bin: the nearest one stands for it
-    bands[empty, np.abs(bins - edges[1:-1][empty, None]).argmin(axis=1)] = 1.0
-    return bands
-
-
 def _looks_like_noise(channel: Floats) -> bool:
     """Whether the correlations with the 8 samples before are all within 0.05; noise is at 0.01."""
     if len(channel) < 4096:
@@ -526,7 +380,7 @@ def _looks_like_noise(channel: Floats) -> bool:
 
 def _heard(value: Waveform) -> Floats:
     """The log-mel spectrum of the first channel in dB, (bands, windows), low tones last."""
-    power = _log_mel(value.scaled()[0], value.rate)
+    power = log_mel(value.scaled()[0], value.rate)
     levels: Floats = 10 * np.log10(np.maximum(power, 1e-20)).T[::-1]
     return levels
 
@@ -538,7 +392,3 @@ def _shades(levels: Floats, peak: float, *, span: float = 80.0) -> npt.NDArray[n
     rows = np.linspace(0, levels.shape[0] - 1, height).round().astype(int)
     shade = np.clip((levels[rows][:, columns] - peak + span) / span, 0, 1)
     return np.repeat((255 * shade).round().astype(np.uint8)[..., None], 3, axis=2)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
