@@ -19,7 +19,7 @@ import numpy.typing as npt
 from seedpin.clip.archive import pack, unpack
 from seedpin.clip.codec import RESTORE, check_memory, from_planes, planes_of, read_bytes, reason_of
 from seedpin.clip.suspect import Suspicion
-from seedpin.compare.audio import AudioMetrics, compare_audio, log_mel
+from seedpin.compare.audio import AudioMetrics, Floats, compare_audio, log_mel
 from seedpin.compare.recorded import RecordedMetrics
 from seedpin.errors import (
     AmbiguousLayoutError,
@@ -34,7 +34,6 @@ from seedpin.kinds.base import Kind, Panel, Picture, Range
 from seedpin.records import Facts
 
 Samples = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
 
 DTYPES = ("int16", "int32", "float16", "float32", "float64")
 LAYOUTS = ("CT", "TC")
