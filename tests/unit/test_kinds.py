@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from seedpin.clip.digest import clip_digest
 from seedpin.compare.measured import Metrics
-from seedpin.errors import DamagedGoldenError, KindError, UnknownKindError
+from seedpin.errors import DamagedGoldenError, ExportError, KindError, UnknownKindError
 from seedpin.kinds.base import AnyKind, Kind, Obtained, obtain, recorded
 from seedpin.kinds.clip import CLIP
 from seedpin.kinds.registry import golden_fixtures, kind_named, kind_of_fixture, kind_that_opens
@@ -134,3 +135,45 @@ def test_metrics_that_cannot_be_kept_are_an_error_of_their_kind() -> None:
 
     with pytest.raises(KindError, match=r"'clip' gives metrics that .*: worst\[\.\.\.\]\.value is no number"):
         recorded(CLIP, Odd())
+
+
+class Notes(Kind[list[str]]):
+    """What is left to a kind that answers only what it must."""
+
+    name = role = "notes"
+    word = "note"
+    extensions = frozenset({"txt"})
+    fixtures = ("notes",)
+
+    def adapt(self, obj: object, fixture: str = "", **how: Any) -> list[str]:
+        assert isinstance(obj, list)
+        return obj
+
+    def items(self, value: list[str]) -> Sequence[Any]:
+        return [np.frombuffer(note.encode(), np.uint8) for note in value]
+
+    def facts(self, value: list[str]) -> Mapping[str, Any]:
+        return {"notes": len(value)}
+
+    def encode(self, value: list[str]) -> tuple[str, bytes]:
+        return "txt", "\n".join(value).encode()
+
+    def decode(self, source: Any, extension: str, facts: Any, value_range: Any) -> list[str]:
+        return bytes(source).decode().split("\n")
+
+
+def test_a_kind_that_only_reads_and_writes_is_compared_item_by_item() -> None:
+    """Without a comparison of its own it tells which items differ, holds no limits, and can be exported."""
+    kind = Notes()
+    metrics = kind.compare(["a", "b", "c"], ["a", "x", "y"])
+    assert metrics.summary() == "2 of 3 differ, the first is note 1."
+    assert recorded(kind, metrics).entries == (1, 2)
+    assert kind.compare(["a"], ["b"]).summary() == "The note differs."
+    assert kind.compare(["a"], ["a"]).summary() == ""
+    with pytest.raises(KeyError):
+        metrics.worst("max_abs")
+    assert kind.export(["a", "b"], ".txt") == (b"a\nb", ())
+    with pytest.raises(ExportError, match=r"notes cannot be written as \.png"):
+        kind.export(["a"], ".png")
+    assert len(set(kind.digests(["a", "b", "a"]))) == 2
+    assert kind.count({"notes": 3}) is None
